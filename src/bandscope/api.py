@@ -1,0 +1,274 @@
+"""`bandscope.audit` and `bandscope.open`: from a classifier and images to a cube, in one call."""
+
+import os
+import platform
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Int
+
+from bandscope import cube
+from bandscope.classifiers import Classifier, load_classifier, probe_outputs
+from bandscope.conventions import Convention
+from bandscope.cube.schema import CubeHeader, ProbeAxes
+from bandscope.cube.store import Store
+from bandscope.datasets import ImageSource, load_source, match_labels, select
+from bandscope.engine import run as engine
+from bandscope.engine.plan import Plan, Request, adopt_plan, resolve_plan
+from bandscope.errors import InputError, StoreError
+from bandscope.labels import ClassLabel
+from bandscope.preprocess import Preprocess
+from bandscope.probes import HighPass, LowPass, Probe, ResolvedProbe, default_radii, merged, resolve
+
+DEFAULT_WORKERS = 4
+
+
+def audit(
+    model: str | torch.nn.Module | Callable[..., Any] | Classifier = "planted",
+    data: str | ImageSource = "planted",
+    *,
+    out: str | os.PathLike[str] | None = None,
+    probes: Sequence[Probe] | Callable[[tuple[int, int]], Sequence[Probe]] | None = None,
+    convention: str | Convention = "bandscope",
+    weights: str | os.PathLike[str] | None = None,
+    preprocess: Preprocess | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    classes: Sequence[ClassLabel] | None = None,
+    labels: str | os.PathLike[str] | None = None,
+    match: str = "auto",
+    limit: int | None = None,
+    per_class: int | None = None,
+    seed: int = 0,
+    batch_size: int | str | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    workers: int = DEFAULT_WORKERS,
+    overwrite: bool = False,
+    extend: bool = False,
+    strict: bool = False,
+    progress: engine.Progress | None = None,
+) -> xr.DataTree:
+    """Measure how a classifier's answers change as frequencies are taken away from its images.
+
+    Every image is decoded and transformed once; each condition costs one forward pass. With `out` the run can be
+    killed at any moment: the same call goes on where it stopped, and ends bit-identical to an undisturbed run.
+
+    Args:
+        model: a spec ("timm:resnet50", "torchvision:resnet50", "onnx:FILE", "python:package.module:factory",
+            a .safetensors path, "planted"), an `nn.Module`, or a callable from normalised batches to logits.
+        data: a spec ("folder:DIR", "parquet:GLOB", "torchvision:NAME?root=DIR", "planted") or an `ImageSource`.
+        out: the store to make or to go on with; without it the cube is kept in memory.
+        probes: what to measure; by default low-pass and high-pass on about 32 radii up to the corner of the
+            spectrum. A function of the crop's (H, W) may give them.
+        convention: a preset ("bandscope", "zhang2023", "gavrikov2024") or a `Convention`.
+        weights: a file of weights (.safetensors, or a .pt that holds tensors alone) in place of the model's own.
+        preprocess: from source pixels to the network's tensor, in place of what the model's metadata says.
+        overrides: single fields of the preprocessing, such as {"mean": (0.5, 0.5, 0.5)}.
+        classes: names of the model's outputs, where its metadata lacks them.
+        labels: a CSV from the data's classes to the model's outputs.
+        match: how data classes find outputs: "auto", "wnid", "name" or "index".
+        limit: audit a seeded random sample of that many images.
+        per_class: audit a seeded random sample of that many images of each class.
+        seed: of the samples.
+        batch_size: images a forward pass (32); "auto" measures once and freezes what is fastest.
+        threads: of the classifier on CPU.
+        device: "cpu", "cuda", "cuda:1", ...; by default CUDA where there is one.
+        precision: of the classifier, "fp32" or "bf16"; filters always compute in float32.
+        workers: threads that decode images.
+        overwrite: start again where `out` exists.
+        extend: add new radii or bands to `out`, computing only those.
+        strict: stop at the first image that cannot be decoded, instead of recording it in `status`.
+        progress: called with (forward passes done since the last call, forward passes in all), one an image and
+            condition; the first call tells how many the store already holds.
+
+    Returns:
+        The cube, as an `xarray.DataTree`: see `bandscope.cube`.
+
+    Raises:
+        InputError, ModelError, DataError, StoreError: before any work where possible; the message says what to do.
+    """
+    if overwrite and extend:
+        raise InputError(
+            "overwrite and extend exclude each other: one drops the store's results, the other keeps them."
+        )
+    if workers < 1:
+        raise InputError(f"workers={workers} is not possible; give a number >= 1.")
+    request = Request(batch_size, threads, device, precision)
+    chosen = convention if isinstance(convention, Convention) else Convention.named(convention)
+    classifier = _classifier(model, weights, preprocess, overrides, classes)
+    source = select(load_source(data), limit=limit, per_class=per_class, seed=seed)
+    wanted = resolve(_probes(probes, classifier.preprocess.size), classifier.preprocess.size)
+    outputs = probe_outputs(classifier)
+    label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
+    subject = _Subject(classifier, source, label_of[source.labels], outputs, chosen, wanted, request)
+    settings = engine.Settings(workers, strict, progress)
+    if out is None:
+        return _in_memory(subject, settings)
+    path = Path(out)
+    engine.recover(path)
+    if path.exists() and overwrite:
+        _remove(path)
+    _fill(subject, path, extend, settings)
+    return cube.open(path)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """An audit's parts, before its settings are frozen."""
+
+    classifier: Classifier
+    source: ImageSource
+    labels: Int[np.ndarray, " images"]
+    outputs: int
+    convention: Convention
+    probes: tuple[ResolvedProbe, ...]
+    request: Request
+
+    def job(self, plan: Plan, probes: tuple[ResolvedProbe, ...]) -> engine.Job:
+        return engine.Job(self.classifier, self.source, self.labels, probes, self.convention, plan)
+
+    def identity(self) -> dict[str, Any]:
+        """What must agree before results may share a store."""
+        return {
+            "model": {**self.classifier.provenance, "spec": self.classifier.spec, "outputs": self.outputs},
+            "data": {"spec": self.source.spec, "images": len(self.source), "fingerprint": self.source.fingerprint()},
+            "preprocess": self.classifier.preprocess.to_json(),
+            "convention": self.convention.to_json(),
+        }
+
+    def header(self, plan: Plan, probes: tuple[ResolvedProbe, ...]) -> CubeHeader:
+        attributes = {
+            **self.identity(),
+            "probes": [probe.to_json() for probe in probes],
+            "plan": plan.to_json(),
+            "environment": _environment(),
+            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        }
+        names = self.classifier.classes or tuple(ClassLabel(str(i)) for i in range(self.outputs))
+        axes = tuple(ProbeAxes(p.name, p.kind, p.family, p.dimension, p.coordinates()) for p in probes)
+        return CubeHeader(self.labels, self.source.paths, names, axes, attributes)
+
+
+def _classifier(
+    model: Any,
+    weights: str | os.PathLike[str] | None,
+    preprocess: Preprocess | None,
+    overrides: Mapping[str, Any] | None,
+    classes: Sequence[ClassLabel] | None,
+) -> Classifier:
+    if isinstance(model, Classifier) and not isinstance(model, torch.nn.Module):
+        return model
+    path = None if weights is None else Path(weights)
+    return load_classifier(model, weights=path, preprocess=preprocess, overrides=overrides, classes=classes)
+
+
+def _probes(
+    probes: Sequence[Probe] | Callable[[tuple[int, int]], Sequence[Probe]] | None, size: tuple[int, int]
+) -> Sequence[Probe]:
+    if probes is None:
+        radii = default_radii(size)
+        return LowPass(radii), HighPass(radii)
+    return probes(size) if callable(probes) else probes
+
+
+def _in_memory(subject: _Subject, settings: engine.Settings) -> xr.DataTree:
+    with tempfile.TemporaryDirectory(prefix="bandscope-") as folder:
+        path = Path(folder) / "cube.zarr"
+        _fill(subject, path, False, settings)
+        with cube.open(path) as opened:
+            return opened.load()
+
+
+def _fill(subject: _Subject, path: Path, extend: bool, settings: engine.Settings) -> None:
+    if not path.exists():
+        plan = resolve_plan(subject.request, len(subject.source), subject.classifier)
+        store = Store.create(path, subject.header(plan, subject.probes), plan.block_size)
+        engine.run(subject.job(plan, subject.probes), store, settings)
+        return
+    with cube.open(path):
+        store = Store(path)
+    _check_same(subject.identity(), store)
+    plan = adopt_plan(subject.request, store.attributes["plan"], len(subject.source), subject.classifier)
+    _go_on(subject, plan, store, extend, settings)
+
+
+def _go_on(subject: _Subject, plan: Plan, store: Store, extend: bool, settings: engine.Settings) -> None:
+    stored = store.attributes["probes"]
+    union = merged(stored, subject.probes)
+    wanted = [probe.to_json() for probe in union]
+    if wanted == stored:  # everything asked is in the store, or will be
+        engine.run(subject.job(plan, union), store, settings)
+        return
+    if not extend:
+        raise StoreError(
+            f"{store.path} holds other conditions: {_new_conditions(stored, union)} are new. Add them with --extend, "
+            "start again with --overwrite, or choose another --out."
+        )
+    growing = engine.extending_path(store.path)
+    if growing.exists() and Store(growing).attributes["probes"] != wanted:
+        _remove(growing)
+    if not growing.exists():
+        Store.create(growing, subject.header(plan, union), plan.block_size)
+    engine.extend(subject.job(plan, union), store, Store(growing), settings)
+
+
+def _check_same(identity: dict[str, Any], store: Store) -> None:
+    """Refuse a store of another model, other data, preprocessing or convention, listing what differs."""
+    asked, stored = _flat(identity), _flat({key: store.attributes.get(key) for key in identity})
+    # Where a file lies, and which library version read it, do not change what it is.
+    ignored = {"model.spec", "model.source", "data.spec"} if asked.get("model.weights_sha256") else {"data.spec"}
+    keys = [k for k in sorted({*asked, *stored}) if k not in ignored and not k.startswith("model.versions")]
+    differing = [
+        f"  {key}: {asked.get(key)} asked, {stored.get(key)} stored"
+        for key in keys
+        if asked.get(key) != stored.get(key)
+    ]
+    if differing:
+        raise StoreError(
+            f"{store.path} was made with another configuration:\n"
+            + "\n".join(differing)
+            + "\nChoose another --out, or start again with --overwrite."
+        )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _new_conditions(stored: Sequence[Mapping[str, Any]], union: Sequence[ResolvedProbe]) -> str:
+    known = {fields["name"]: {tuple(c) for c in fields["cutoffs"]} for fields in stored}
+    new = [p.describe(i) for p in union for i, c in enumerate(p.cutoffs) if c not in known.get(p.name, set())]
+    return ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
+
+
+def _remove(path: Path) -> None:
+    """Delete a store, and nothing that is not one."""
+    if not (path / "zarr.json").is_file():
+        raise StoreError(f"{path} exists and is not a bandscope store; it was left alone. Choose another --out.")
+    shutil.rmtree(path)
+
+
+def _environment() -> dict[str, str]:
+    packages = ("bandscope", "torch", "torchvision", "timm", "numpy", "pillow", "xarray", "zarr")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: version(package) for package in packages},
+    }

@@ -1,0 +1,103 @@
+"""One door to every classifier."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from bandscope.classifiers.base import Classifier
+from bandscope.classifiers.overrides import OVERRIDES, check_names
+from bandscope.classifiers.python_models import wrap_object
+from bandscope.classifiers.request import Request
+from bandscope.classifiers.specs import Spec, parse_spec
+from bandscope.errors import InputError
+from bandscope.labels import ClassLabel
+from bandscope.preprocess import Preprocess
+
+PLANTED = "planted.safetensors"
+LOADERS = {
+    "timm": ("timm_models", "load_timm"),
+    "torchvision": ("torchvision_models", "load_torchvision"),
+    "onnx": ("onnx_models", "load_onnx"),
+    "python": ("python_models", "load_python"),
+    "checkpoint": ("checkpoint", "load_checkpoint"),
+}
+
+
+def load_classifier(
+    spec: str | nn.Module | Callable[[torch.Tensor], Any] | Classifier,
+    *,
+    weights: str | Path | None = None,
+    preprocess: Preprocess | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    classes: Sequence[ClassLabel] | None = None,
+) -> Classifier:
+    """Load a classifier.
+
+    Args:
+        spec: one of
+            "timm:NAME" or "torchvision:NAME": a network of these libraries, by default with its published weights;
+            "onnx:FILE": an ONNX graph; "python:package.module:factory": what the factory makes;
+            a path ending in .safetensors whose metadata names its network; "planted": the embedded network;
+            or, in Python, a `torch.nn.Module` (it is copied), a function from a batch to logits, or a Classifier.
+            "?name=value&..." passes options to the network; `pretrained=false` leaves it random; `weights=FILE` and
+            the preprocessing settings of `overrides` may stand there too.
+        weights: a weights file for the network, loaded strictly (for torchvision also the name of published ones).
+        preprocess: instead of the model's own.
+        overrides: settings over the model's own preprocessing (or `preprocess`): `input_size`, `crop_pct`,
+            `crop_mode`, `mean`, `std`, `interpolation`, `resize`, `fit`; see `bandscope.classifiers.override`.
+        classes: one label an output, instead of the model's own.
+
+    Raises:
+        ModelError: the model is unknown or cannot be loaded, or nothing says how its images are prepared.
+        InputError: the spec or a setting is malformed.
+    """
+    parsed = parse_spec(spec) if isinstance(spec, str) else Spec(_describe(spec), "object", "")
+    request = _request(parsed, weights, overrides or {}, preprocess, tuple(classes) if classes else None)
+    if not isinstance(spec, str):
+        # a copy: an audit in the middle of training must not switch off the caller's gradients
+        return wrap_object(copy.deepcopy(spec) if isinstance(spec, nn.Module) else spec, request)
+    return _load(request)
+
+
+def _request(
+    spec: Spec,
+    weights: str | Path | None,
+    overrides: Mapping[str, Any],
+    preprocess: Preprocess | None,
+    classes: tuple[ClassLabel, ...] | None,
+) -> Request:
+    """Sort the spec's options into weights, preprocessing and those of the network."""
+    written = {name: value for name, value in spec.options.items() if name in (*OVERRIDES, "weights")}
+    network = {name: value for name, value in spec.options.items() if name not in written}
+    settings = {**written, **overrides}
+    file = settings.pop("weights", None)
+    if weights is not None and file is not None and str(weights) != str(file):
+        raise InputError(f"two weights are given for {spec.text}: {weights} and {file}")
+    check_names(settings)
+    return Request(replace(spec, options=network), weights or file, settings, preprocess, classes)
+
+
+def _describe(thing: object) -> str:
+    kind = thing if hasattr(thing, "__qualname__") else type(thing)
+    return f"object:{kind.__module__}.{getattr(kind, '__qualname__', '')}"
+
+
+def _load_planted(request: Request) -> Classifier:
+    with as_file(files("bandscope") / "data" / PLANTED) as path:
+        return _load(replace(request, spec=replace(request.spec, kind="checkpoint", name=str(path))))
+
+
+def _load(request: Request) -> Classifier:
+    """By kind; each loader's library is imported only here: they are slow, and onnxruntime is optional."""
+    if request.spec.kind == "planted":
+        return _load_planted(request)
+    module, function = LOADERS[request.spec.kind]
+    load: Callable[[Request], Classifier] = getattr(import_module(f"bandscope.classifiers.{module}"), function)
+    return load(request)

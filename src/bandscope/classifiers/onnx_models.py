@@ -1,0 +1,177 @@
+"""`onnx:FILE`: any network in the ONNX format, run by onnxruntime."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from bandscope.classifiers.metadata import KEY, read_metadata
+from bandscope.classifiers.request import Request, settle_preprocess
+from bandscope.classifiers.torch_classifier import as_logits
+from bandscope.errors import InputError, ModelError
+from bandscope.labels import ClassLabel
+from bandscope.preprocess import Preprocess
+
+try:
+    import onnxruntime
+except ImportError as error:
+    raise ModelError("ONNX models need onnxruntime: pip install 'bandscope[onnx]'") from error
+
+TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
+
+
+@dataclass(frozen=True)
+class Input:
+    """What a graph takes: None where an axis is free."""
+
+    name: str
+    dtype: Any
+    batch: int | None
+    channels: int | None
+    height: int | None
+    width: int | None
+
+
+@dataclass
+class OnnxClassifier:
+    """An ONNX graph: see `Classifier` for the fields."""
+
+    path: Path
+    spec: str
+    preprocess: Preprocess
+    classes: tuple[ClassLabel, ...] | None
+    provenance: Mapping[str, Any]
+    session: Any = field(repr=False)
+
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """A session on `device` with as many threads as PyTorch has now.
+
+        Raises:
+            InputError: `dtype` is not float32: a graph has its own precision.
+            ModelError: this onnxruntime cannot run on `device`.
+        """
+        if dtype != torch.float32:
+            raise InputError("an ONNX graph has its own precision: use float32 and export the graph in another")
+        self.session = open_session(self.path, device)
+
+    def logits(self, batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
+        """Raw scores, float32; a graph of fixed batch size runs in pieces, the last one padded.
+
+        Raises:
+            ModelError: the output is not one row of scores an image.
+        """
+        graph = read_input(self.session, self.path)
+        images = batch.detach().cpu().numpy().astype(graph.dtype, copy=False)
+        step = graph.batch or len(images)
+        pieces = [self._run(graph, images[at : at + step], step) for at in range(0, len(images), step)]
+        return torch.cat(pieces).to(batch.device)
+
+    def _run(self, graph: Input, images: np.ndarray[Any, Any], step: int) -> torch.Tensor:
+        short = step - len(images)
+        padded = np.concatenate([images, np.repeat(images[-1:], short, axis=0)]) if short else images
+        output = self.session.run([self.session.get_outputs()[0].name], {graph.name: padded})[0]
+        return as_logits(torch.from_numpy(output), step)[: len(images)]
+
+
+def load_onnx(request: Request) -> OnnxClassifier:
+    """Read a graph; preprocessing and classes come from its metadata property "bandscope" or the caller.
+
+    Raises:
+        ModelError: the file is missing or no image classifier, or nobody says how images are prepared.
+        InputError: weights or options are given: a graph holds both.
+    """
+    spec, path = request.spec, Path(request.spec.name).expanduser()
+    if request.weights is not None or spec.options:
+        raise InputError(f"{spec.text} holds its own weights and network: only preprocessing can be given")
+    if not path.is_file():
+        raise ModelError(f"the ONNX file {path} does not exist")
+    session = open_session(path, torch.device("cpu"))
+    recorded = read_metadata(session.get_modelmeta().custom_metadata_map.get(KEY), path)
+    graph = read_input(session, path)
+    return OnnxClassifier(
+        path=path,
+        spec=spec.text,
+        preprocess=_preprocess(request, recorded.preprocess, graph),
+        classes=request.classes or recorded.classes,
+        provenance=_provenance(path, session),
+        session=session,
+    )
+
+
+def open_session(path: Path, device: torch.device) -> Any:
+    """An onnxruntime session with deterministic kernels and PyTorch's number of threads.
+
+    Raises:
+        ModelError: the file cannot be read, or this onnxruntime has no kernels for `device`.
+    """
+    wanted = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(device.type)
+    available = onnxruntime.get_available_providers()
+    if wanted not in available:
+        raise ModelError(f"this onnxruntime cannot run on {device.type}; it has {', '.join(available)}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=[wanted])
+    except Exception as error:  # onnxruntime's errors have no common base
+        raise ModelError(f"{path} cannot be run as an ONNX graph: {error}") from error
+
+
+def read_input(session: Any, path: Path) -> Input:
+    """The graph's only input, which must be a batch of images in NCHW order.
+
+    Raises:
+        ModelError: saying what it is instead.
+    """
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise ModelError(f"{path} takes {len(inputs)} inputs, not one batch of images")
+    only = inputs[0]
+    if only.type not in TYPES or len(only.shape) != 4:
+        raise ModelError(f"{path} takes {only.type} of shape {only.shape}, not floats of shape (n, c, h, w)")
+    batch, channels, height, width = (side if isinstance(side, int) else None for side in only.shape)
+    if channels not in (None, 1, 3):
+        raise ModelError(f"{path} takes {channels} channels (input {only.shape}); allowed: 1 or 3, in NCHW order")
+    return Input(only.name, TYPES[only.type], batch, channels, height, width)
+
+
+def _preprocess(request: Request, recorded: Preprocess | None, graph: Input) -> Preprocess:
+    """Settled, and checked against the graph."""
+    size = (graph.height, graph.width) if graph.height and graph.width else None
+    preprocess = settle_preprocess(request, recorded, size=size, channels=graph.channels)
+    given = (preprocess.channels, *preprocess.size)
+    expected = (graph.channels, graph.height, graph.width)
+    if any(want not in (None, have) for want, have in zip(expected, given, strict=True)):
+        shape = " x ".join(str(side) if side else "any" for side in expected)
+        raise ModelError(
+            f"{request.spec.text} expects {shape} (channels x height x width) but its preprocessing gives "
+            f"{' x '.join(map(str, given))}"
+        )
+    return preprocess
+
+
+def _provenance(path: Path, session: Any) -> dict[str, Any]:
+    meta = session.get_modelmeta()
+    return {
+        "library": "onnxruntime",
+        "versions": {"onnxruntime": onnxruntime.__version__},
+        "source": f"file {path}",
+        "producer": meta.producer_name,
+        "weights_sha256": _file_hash(path),
+    }
+
+
+def _file_hash(path: Path) -> str:
+    """SHA-256 of the graph, and of the weights that exporters put beside a large one as FILE.data."""
+    digest = hashlib.sha256()
+    for part in (path, path.with_name(f"{path.name}.data")):
+        if part.is_file():
+            with part.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

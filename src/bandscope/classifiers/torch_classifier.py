@@ -1,0 +1,164 @@
+"""A PyTorch module, or any function on tensors, as a Classifier."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import nn
+
+from bandscope.classifiers.base import Classifier
+from bandscope.errors import InputError, ModelError
+from bandscope.labels import ClassLabel
+from bandscope.preprocess import Preprocess
+
+PRECISIONS = (torch.float32, torch.bfloat16)
+CPU = torch.device("cpu")
+
+
+@dataclass
+class TorchClassifier:
+    """A `torch.nn.Module`: see `Classifier` for the fields.
+
+    `prepare` changes the module itself (evaluation mode, no gradients, memory format, device).
+    """
+
+    module: nn.Module
+    spec: str
+    preprocess: Preprocess
+    classes: tuple[ClassLabel, ...] | None
+    provenance: Mapping[str, Any]
+    device: torch.device = field(default=CPU, init=False)
+    dtype: torch.dtype = field(default=torch.float32, init=False)
+
+    def __post_init__(self) -> None:
+        self.prepare(_device(self.module), torch.float32)
+
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Evaluation mode, channels last, on `device`; bfloat16 by autocast.
+
+        Autocast, not a conversion of the module: BatchNorm and LayerNorm keep float32 statistics, networks that
+        make float32 tensors in their forward go on working, and it was measured as fast as converted weights.
+
+        Raises:
+            InputError: `dtype` is neither float32 nor bfloat16.
+        """
+        check_precision(dtype)
+        self.device, self.dtype = device, dtype
+        self.module.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+
+    def logits(self, batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
+        """Raw scores, float32.
+
+        Raises:
+            ModelError: the output is not one row of scores an image.
+        """
+        reduced = self.dtype != torch.float32
+        with torch.inference_mode(), torch.autocast(batch.device.type, torch.bfloat16, enabled=reduced):
+            output = self.module(batch.contiguous(memory_format=torch.channels_last))
+        return as_logits(output, len(batch))
+
+
+@dataclass
+class FunctionClassifier:
+    """Any function from a normalised batch to logits: see `Classifier` for the fields."""
+
+    function: Callable[[torch.Tensor], Any]
+    spec: str
+    preprocess: Preprocess
+    classes: tuple[ClassLabel, ...] | None
+    provenance: Mapping[str, Any]
+
+    def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
+        """Nothing to move: the function gets its batches on `device`.
+
+        Raises:
+            InputError: `dtype` is not float32: what a function computes in is its own business.
+        """
+        if dtype != torch.float32:
+            raise InputError(f"a function cannot be run in {_name(dtype)}: only float32")
+
+    def logits(self, batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
+        """Raw scores, float32.
+
+        Raises:
+            ModelError: the output is not one row of scores an image.
+        """
+        with torch.inference_mode():
+            return as_logits(self.function(batch), len(batch))
+
+
+def as_logits(output: Any, images: int) -> Float[torch.Tensor, "n classes"]:
+    """The logits in a network's output: a tensor, something with `.logits`, or a tuple that starts with one.
+
+    Raises:
+        ModelError: there is no tensor of shape (images, classes).
+    """
+    output = getattr(output, "logits", output)
+    if isinstance(output, tuple | list) and output:
+        output = output[0]
+    if not isinstance(output, torch.Tensor):
+        raise ModelError(f"a classifier must give a tensor of logits; given: {type(output).__name__}")
+    if output.ndim != 2 or output.shape[0] != images:
+        raise ModelError(
+            f"a classifier must give one row of logits an image, shape ({images}, classes); given: shape "
+            f"{tuple(output.shape)}"
+        )
+    return output.float()
+
+
+def probe_outputs(classifier: Classifier) -> int:
+    """How many classes a classifier tells apart: one forward of a black crop.
+
+    Raises:
+        ModelError: it does not take the crops that its preprocessing makes (wrong channels or size), gives no
+            logits, or has another number of class names than outputs.
+    """
+    height, width = classifier.preprocess.size
+    pixels = torch.zeros(1, height, width, classifier.preprocess.channels, dtype=torch.uint8)
+    batch = classifier.preprocess.normalise(pixels.to(getattr(classifier, "device", CPU)))
+    try:
+        outputs = classifier.logits(batch).shape[1]
+    except ModelError:
+        raise
+    except Exception as error:  # a network may fail with anything; here it means: not made for this input
+        raise ModelError(_misfit(classifier, error)) from error
+    if classifier.classes is not None and len(classifier.classes) != outputs:
+        raise ModelError(f"{classifier.spec} has {outputs} outputs but {len(classifier.classes)} class names")
+    return outputs
+
+
+def check_precision(dtype: torch.dtype) -> None:
+    """Refuse what is neither float32 nor bfloat16.
+
+    Raises:
+        InputError: naming the type.
+    """
+    if dtype not in PRECISIONS:
+        raise InputError(f"precision must be float32 or bfloat16; given: {_name(dtype)}")
+
+
+def _misfit(classifier: Classifier, error: Exception) -> str:
+    given, expected = classifier.preprocess.channels, _first_channels(getattr(classifier, "module", None))
+    if expected not in (None, given):
+        return (
+            f"{classifier.spec} expects {expected} channel(s) but its preprocessing gives {given}: "
+            f"mean and std must have {expected} value(s) each"
+        )
+    height, width = classifier.preprocess.size
+    return f"{classifier.spec} fails on a crop of {given} x {height} x {width}: {error}"
+
+
+def _first_channels(module: nn.Module | None) -> int | None:
+    """Input channels of a network's first convolution."""
+    modules = module.modules() if module is not None else ()
+    return next((m.in_channels for m in modules if isinstance(m, nn.Conv2d)), None)
+
+
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), CPU)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

@@ -1,0 +1,1 @@
+"""The command line: arguments into one call of the library, and nothing else."""

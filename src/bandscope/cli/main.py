@@ -1,0 +1,307 @@
+"""`bandscope`: the commands. Heavy libraries are imported inside them, so that `--help` answers at once."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bandscope.errors import BandscopeError, InputError
+
+app = typer.Typer(
+    name="bandscope",
+    help="Which spatial frequencies and scales does an image classifier live on?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False, soft_wrap=False)
+err = Console(stderr=True, highlight=False)
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+WHAT, HOW, WHERE, MACHINE = "What is measured", "Preprocessing and labels", "Results", "Machine"
+
+
+class Table(StrEnum):
+    """The tables of `bandscope table`."""
+
+    curves = "curves"
+    bands = "bands"
+    reach = "reach"
+    conflicts = "conflicts"
+    samples = "samples"
+    takeovers = "takeovers"
+    usurpers = "usurpers"
+    similarity = "similarity"
+    band_accuracy = "band-accuracy"
+
+
+class Precision(StrEnum):
+    """Types in which a classifier computes."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code. An error is one sentence, an interrupt says how to go on."""
+    try:
+        app(arguments, prog_name="bandscope")
+    except SystemExit as end:
+        return int(end.code or 0)
+    except BandscopeError as error:
+        err.print("[bold red]Error:[/] ", end="")
+        err.print(str(error), markup=False)
+        return 1
+    return 0
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and leave.", is_eager=True)] = False,
+) -> None:
+    if version:
+        from bandscope import __version__
+
+        out.print(f"bandscope {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def audit(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL",
+            help="timm:NAME[?kw=value], torchvision:NAME, onnx:FILE, python:package.module:factory, a .safetensors "
+            "path, or planted (embedded).",
+            show_default="planted",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA]",
+            help="folder:DIR (class folders), parquet:GLOB, torchvision:NAME?root=DIR, or planted (embedded).",
+            show_default="planted",
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Store to make or to go on with.",
+            rich_help_panel=WHERE,
+            show_default="MODEL-DATA.zarr",
+        ),
+    ] = None,
+    probes: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: low-pass, high-pass, both also with -gaussian or -butterworth; band-pass, "
+            "band-stop.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "low-pass,high-pass",
+    radii: Annotated[
+        str,
+        typer.Option(
+            help="start:stop:step (stop included), r,r,..., paper (5:160:5), or auto: about 32 up to the corner.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "auto",
+    bands: Annotated[
+        str, typer.Option(help="Bands of the band probes: low-high,low-high,... or octaves.", rich_help_panel=WHAT)
+    ] = "octaves",
+    unit: Annotated[
+        str, typer.Option(help="Of radii and bands: cycles/image or cycles/pixel.", rich_help_panel=WHAT)
+    ] = "cycles/image",
+    limit: Annotated[
+        int | None, typer.Option(help="Audit a seeded sample of N images.", metavar="N", rich_help_panel=WHAT)
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(help="Audit a seeded sample of N images a class.", metavar="N", rich_help_panel=WHAT)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.", rich_help_panel=WHAT)] = 0,
+    convention: Annotated[
+        str, typer.Option(help="Preset: bandscope, zhang2023 or gavrikov2024.", rich_help_panel=WHAT)
+    ] = "bandscope",
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            help="Filter the normalised tensor or the pixel values.", rich_help_panel=WHAT, show_default="normalised"
+        ),
+    ] = None,
+    keep_mean: Annotated[
+        bool | None,
+        typer.Option("--keep-mean/--drop-mean", help="Keep the image's mean in every filter.", rich_help_panel=WHAT),
+    ] = None,
+    clip: Annotated[
+        bool | None,
+        typer.Option("--clip/--no-clip", help="Clip filtered images to the pixel range.", rich_help_panel=WHAT),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file in place of the model's own.", rich_help_panel=HOW)
+    ] = None,
+    input_size: Annotated[
+        str | None, typer.Option(help="Crop: 224 or 224x320 (H x W).", metavar="SIZE", rich_help_panel=HOW)
+    ] = None,
+    crop_pct: Annotated[
+        float | None, typer.Option(help="Crop side over resized short side, as in timm.", rich_help_panel=HOW)
+    ] = None,
+    mean: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: m or r,g,b.", rich_help_panel=HOW)] = None,
+    std: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: s or r,g,b.", rich_help_panel=HOW)] = None,
+    interpolation: Annotated[
+        str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.", rich_help_panel=HOW)
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV from the data's classes to the model's outputs.", rich_help_panel=HOW)
+    ] = None,
+    match: Annotated[
+        str, typer.Option(help="How data classes find outputs: auto, wnid, name or index.", rich_help_panel=HOW)
+    ] = "auto",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows of the figures: class, imagenet (everyday groups), or a CSV of class,group.",
+            metavar="GROUPS",
+            rich_help_panel=WHERE,
+            show_default="class, or imagenet where classes are small",
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Folder for figures and tables.", rich_help_panel=WHERE, show_default="MODEL-DATA-figures"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start again where the store exists.", rich_help_panel=WHERE)
+    ] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Add new radii or bands to the store.", rich_help_panel=WHERE)
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first image that cannot be read.", rich_help_panel=WHERE)
+    ] = False,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Images a forward pass, or auto.", metavar="N|auto", rich_help_panel=MACHINE, show_default="32"
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of the classifier.", rich_help_panel=MACHINE)
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Threads that decode images.", rich_help_panel=MACHINE)] = 4,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, cuda:1, ...", rich_help_panel=MACHINE, show_default="cuda where there is one"),
+    ] = None,
+    precision: Annotated[
+        Precision | None, typer.Option(help="Of the classifier.", rich_help_panel=MACHINE, show_default="fp32")
+    ] = None,
+) -> None:
+    """Measure how a classifier's answers change as spatial frequencies are taken away.
+
+    [bold]bandscope audit[/] alone audits the embedded model on the embedded images, in about a minute.
+    A run can be stopped or killed at any moment: the same command goes on where it stopped.
+    """
+    model, data = _model_and_data(model, data)
+    from bandscope.cli import audit as command
+
+    options = command.Options(
+        model=model,
+        data=data,
+        weights=weights,
+        store=store,
+        figures=figures,
+        by=by,
+        probes=probes,
+        radii=radii,
+        bands=bands,
+        unit=unit,
+        convention=convention,
+        convention_changes={"domain": domain, "keep_mean": keep_mean, "clip": clip},
+        preprocess_changes={
+            "input_size": input_size,
+            "crop_pct": crop_pct,
+            "mean": mean,
+            "std": std,
+            "interpolation": interpolation,
+        },
+        settings={
+            "labels": labels,
+            "match": match,
+            "limit": limit,
+            "per_class": per_class,
+            "seed": seed,
+            "overwrite": overwrite,
+            "extend": extend,
+            "strict": strict,
+            "batch_size": _batch_size(batch_size),
+            "threads": threads,
+            "workers": workers,
+            "device": device,
+            "precision": precision.value if precision else None,
+        },
+    )
+    try:
+        command.run(options, out)
+    except KeyboardInterrupt:
+        err.print("\nStopped. Finished blocks are stored: run the same command again to go on.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
+def table(
+    store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")],
+    name: Annotated[Table, typer.Argument(help="Which table.")],
+    by: Annotated[
+        str | None, typer.Option(help="class, imagenet (everyday groups), or a CSV of class,group.", metavar="GROUPS")
+    ] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the whole table to this file.")] = None,
+    rows: Annotated[int, typer.Option(help="Rows to show in the terminal.")] = 40,
+) -> None:
+    """Print a table of a store, or write it as CSV."""
+    from bandscope.cli import table as command
+
+    command.run(store, name.value, by=by, csv=csv, rows=rows, console=out)
+
+
+def _model_and_data(model: str | None, data: str | None) -> tuple[str, str]:
+    if data is None and model not in (None, "planted"):
+        raise InputError(
+            f"Only {model!r} was given: audit takes MODEL and DATA, such as `bandscope audit {model} folder:images`, "
+            "or neither for the embedded ones."
+        )
+    return model or "planted", data or "planted"
+
+
+def _batch_size(text: str | None) -> int | str | None:
+    if text in (None, "auto"):
+        return text
+    try:
+        return int(str(text))
+    except ValueError:
+        raise InputError(f"--batch-size {text!r} is not possible; give a number >= 1 or auto.") from None
+
+
+def floats(text: str | None, option: str) -> tuple[float, ...] | None:
+    """Comma-separated numbers of one option."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--{option} {text!r} is not a list of numbers such as 0.485,0.456,0.406.") from None
+
+
+def changes(given: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name, value in given.items() if value is not None}
+
+
+__all__: Sequence[str] = ["app", "main"]

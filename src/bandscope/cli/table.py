@@ -1,0 +1,82 @@
+"""`bandscope table`: one analysis table to the terminal or to CSV."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from bandscope import analysis, cube
+from bandscope.errors import InputError, StoreError
+from bandscope.report.grouping import By, grouping
+
+Make = Callable[[Any, By], pd.DataFrame]
+
+TABLES: dict[str, Make] = {
+    "curves": analysis.curves,
+    "bands": analysis.bands,
+    "reach": analysis.reach,
+    "conflicts": analysis.conflicts,
+    "samples": lambda tree, _: analysis.samples(tree),
+    "takeovers": analysis.takeovers,
+    "usurpers": analysis.usurpers,
+    "similarity": lambda tree, by: analysis.similarity(tree, by or "class"),
+    "band-accuracy": lambda tree, by: analysis.band_accuracy(analysis.bands(tree, by or "class")),
+}
+PER_IMAGE = ("samples",)
+
+
+def run(store: Path, name: str, *, by: str | None, csv: Path | None, rows: int, console: Console) -> None:
+    """Compute the table; write it whole to `csv`, or print its first rows."""
+    if by and name in PER_IMAGE:
+        raise InputError(f"The table {name!r} has one row an image and takes no --by.")
+    if csv is not None and not csv.parent.is_dir():
+        raise InputError(f"--csv {csv}: the folder {csv.parent} does not exist.")
+    with cube.open(store) as tree:
+        groups = grouping(tree, by).by if by else None
+        table = TABLES[name](tree, groups)
+    if csv is None:
+        _show(table, rows, console)
+        return
+    try:
+        table.to_csv(csv, index=False)
+    except OSError as error:
+        raise StoreError(f"--csv {csv} cannot be written: {error.strerror}.") from error
+    console.print(f"{len(table)} rows -> {csv}")
+
+
+def _show(table: pd.DataFrame, rows: int, console: Console) -> None:
+    """As many columns as fit, the most telling first; a footer says what is left out."""
+    shown = Table(header_style="bold", box=None, pad_edge=False)
+    fitting = _fitting(table, console.width)
+    for column in fitting:
+        numeric = pd.api.types.is_numeric_dtype(table[column])
+        shown.add_column(column, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
+    for row in table[fitting].head(rows).itertuples(index=False):
+        shown.add_row(*map(_text, row))
+    console.print(shown)
+    left = [c for c in table.columns if c not in fitting]
+    notes = [f"{len(table) - rows} more rows"] * (len(table) > rows) + [f"columns {', '.join(left)}"] * bool(left)
+    if notes:
+        console.print(f"[dim]Not shown: {'; '.join(notes)}. --csv FILE writes everything.[/]")
+
+
+def _fitting(table: pd.DataFrame, width: int) -> list[str]:
+    """The table's columns in order, as long as their widest cells fit into the width; empty ones go first."""
+    kept: list[str] = []
+    used = 0
+    for column in table.columns[~table.isna().all()] if len(table) else table.columns:
+        cells = [len(_text(value)) for value in table[column].head(200)]
+        used += min(max([len(column), *cells]), 40) + 2
+        if used > width and kept:
+            continue
+        kept.append(column)
+    return kept
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if value != value else f"{value:.4g}"  # noqa: PLR0124  (NaN)
+    return "" if value is None or value is pd.NA else str(value)

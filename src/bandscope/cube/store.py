@@ -1,0 +1,192 @@
+"""The store: a cube on disk, written block by block so that a kill at any moment costs at most one block.
+
+A block is a range of images and one Zarr chunk of every array. It counts once its marker, which holds the checksum
+of each of its chunk files, has been renamed into place; anything else is computed again. The store itself appears
+under its name by one rename, complete with metadata, so no half-made store can be mistaken for a cube.
+"""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import Crc32cCodec, ZstdCodec
+from zarr.errors import ZarrUserWarning
+
+from bandscope.cube.schema import (
+    CONDITION_VARIABLES,
+    ROOT_VARIABLES,
+    SCHEMA_VERSION,
+    CubeHeader,
+    header_tree,
+    measured,
+)
+from bandscope.errors import StoreError
+
+MARKERS = ".blocks"
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def open_cube(path: str | os.PathLike[str]) -> xr.DataTree:
+    """Open a finished or unfinished store as a plain `xarray.DataTree`, lazily.
+
+    Raises:
+        StoreError: where there is no bandscope store, or a newer schema than this version knows.
+    """
+    metadata = Path(path) / "zarr.json"
+    if not metadata.is_file():
+        raise StoreError(f"{path} is not a bandscope store: it has no zarr.json. `bandscope audit --out` makes one.")
+    try:
+        version = json.loads(metadata.read_text())["attributes"].get("schema_version")
+        if version == SCHEMA_VERSION:
+            return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
+    found = "no schema version" if version is None else f"schema version {version}"
+    raise StoreError(f"{path} has {found}; this bandscope reads version {SCHEMA_VERSION}.")
+
+
+class Store:
+    """The one writer of a cube."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with _clear_disk_errors(path):  # noqa: SIM117  (the comment belongs to the inner one)
+            # Written even where all values equal the fill: a lost chunk must never read as data.
+            with zarr.config.set({"array.write_empty_chunks": True}):
+                self._group = zarr.open_group(path, mode="r+", use_consolidated=True)
+                self._arrays = {name: self._group[name] for name in _measured(self._group)}
+        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        self.block_size: int = self._group["status"].chunks[0]  # type: ignore[union-attr]
+        self.images: int = self._group["status"].shape[0]  # type: ignore[union-attr]
+
+    @classmethod
+    def create(cls, path: Path, header: CubeHeader, block_size: int) -> "Store":
+        """Make the store under a temporary name beside `path`, then rename it into place."""
+        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+        try:
+            with _clear_disk_errors(path), warnings.catch_warnings():
+                # Consolidated metadata is not in the v3 specification yet; xarray and zarr both read it.
+                warnings.simplefilter("ignore", ZarrUserWarning)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                header_tree(header).to_zarr(partial, zarr_format=3, consolidated=False, write_inherited_coords=False)
+                _create_arrays(partial, header, block_size)
+                zarr.consolidate_metadata(partial)
+                (partial / MARKERS).mkdir()
+                partial.rename(path)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        return cls(path)
+
+    @property
+    def blocks(self) -> range:
+        """Numbers of all blocks."""
+        return range(-(-self.images // self.block_size))
+
+    def images_of(self, block: int) -> range:
+        """Positions of a block's images."""
+        return range(block * self.block_size, min(self.images, (block + 1) * self.block_size))
+
+    def write(self, block: int, arrays: Arrays) -> None:
+        """Write every array of a block, then its marker; nothing counts before the marker."""
+        if missing := set(self._arrays) - set(arrays):
+            raise StoreError(f"Block {block} lacks {sorted(missing)[0]}: nothing was written.")
+        span = slice(self.images_of(block).start, self.images_of(block).stop)
+        with _clear_disk_errors(self.path):
+            for name, array in self._arrays.items():
+                array[span] = arrays[name]  # type: ignore[index]
+            self._mark(block)
+
+    def read(self, block: int) -> dict[str, NDArray[Any]]:
+        """Every measured array of a block."""
+        span = slice(self.images_of(block).start, self.images_of(block).stop)
+        return {name: np.asarray(array[span]) for name, array in self._arrays.items()}  # type: ignore[index]
+
+    def done(self) -> list[int]:
+        """Blocks whose marker agrees with the chunk files on disk."""
+        return [block for block in self.blocks if self._marker(block) == self._checksums(block)]
+
+    def marked(self) -> int:
+        """How many blocks have a marker (not verified): enough for a progress line."""
+        return sum(1 for _ in (self.path / MARKERS).glob("*.json"))
+
+    def _mark(self, block: int) -> None:
+        marker = self.path / MARKERS / f"{block:06d}.json"
+        draft = marker.with_suffix(f".{uuid.uuid4().hex[:8]}.draft")
+        with draft.open("w") as file:
+            json.dump({"block": block, "crc32c": self._checksums(block)}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(marker)
+
+    def _marker(self, block: int) -> dict[str, str | None] | None:
+        try:
+            found: dict[str, str | None] = json.loads((self.path / MARKERS / f"{block:06d}.json").read_text())[
+                "crc32c"
+            ]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found
+
+    def _checksums(self, block: int) -> dict[str, str | None]:
+        return {name: _crc32c(self._chunk(name, block)) for name in self._arrays}
+
+    def _chunk(self, name: str, block: int) -> Path:
+        array = self._arrays[name]
+        return self.path / name / "c" / "/".join([str(block)] + ["0"] * (array.ndim - 1))  # type: ignore[union-attr]
+
+
+def _measured(group: zarr.Group) -> list[str]:
+    """Paths of the arrays that blocks fill."""
+    probes = [name for name, _ in group.groups()]
+    return [v.name for v in ROOT_VARIABLES] + [f"{p}/{v.name}" for p in sorted(probes) for v in CONDITION_VARIABLES]
+
+
+def _create_arrays(path: Path, header: CubeHeader, block_size: int) -> None:
+    """Metadata alone: xarray would write every fill value, and hold it in memory first."""
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    for name, variable, dims, shape in measured(header):
+        group.create_array(
+            name,
+            shape=shape,
+            dtype=variable.dtype,
+            fill_value=variable.fill,
+            chunks=tuple(min(block_size, n) if d == "image" else n for d, n in zip(dims, shape, strict=True)),
+            compressors=(ZstdCodec(level=1), Crc32cCodec()),
+            dimension_names=dims,
+            attributes={"about": variable.about},
+        )
+
+
+def _crc32c(path: Path) -> str | None:
+    try:
+        return f"{google_crc32c.value(path.read_bytes()):08x}"
+    except OSError:
+        return None
+
+
+@contextmanager
+def _clear_disk_errors(path: Path) -> Iterator[None]:
+    """Turn the file system's refusals into one sentence that says what is safe and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StoreError(
+                f"The disk that holds {path} is full. Finished blocks are safe: free space and run the same "
+                "command again."
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise StoreError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from error
+        raise

@@ -1,0 +1,75 @@
+"""Crops decoded ahead of the classifier, by threads: image libraries release the interpreter while they work."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import UInt8
+
+from bandscope.datasets.base import ImageSource
+from bandscope.errors import DataError, ImageError
+from bandscope.preprocess import Preprocess
+
+Crop = UInt8[np.ndarray, "h w c"]
+
+
+@dataclass(frozen=True)
+class DecodedBlock:
+    """Crops of one block; an image that could not be decoded is None, with its reason in `status`."""
+
+    block: int
+    positions: Sequence[int]
+    crops: tuple[Crop | None, ...]
+    status: tuple[str, ...]
+
+
+def decoded_blocks(
+    source: ImageSource,
+    preprocess: Preprocess,
+    blocks: Iterable[tuple[int, Sequence[int]]],
+    *,
+    workers: int,
+    strict: bool,
+) -> Iterator[DecodedBlock]:
+    """Decode each (block, positions) in order, one block ahead, so that memory holds two blocks at most.
+
+    Raises:
+        DataError: with `strict`, at the first image that cannot be decoded; otherwise where a whole block cannot,
+            since that is a missing disk rather than bad images, and must not be recorded as truth.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="bandscope-decode")
+    try:
+        ahead: tuple[int, Sequence[int], list[Future[Crop | str]]] | None = None
+        for block, positions in blocks:
+            futures = [pool.submit(_decode, source, preprocess, position) for position in positions]
+            if ahead:
+                yield _collect(*ahead, source=source, strict=strict)
+            ahead = (block, positions, futures)
+        if ahead:
+            yield _collect(*ahead, source=source, strict=strict)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _decode(source: ImageSource, preprocess: Preprocess, position: int) -> Crop | str:
+    try:
+        return preprocess.crop(source[position])
+    except ImageError as error:
+        return f"corrupt: {error}"
+
+
+def _collect(
+    block: int, positions: Sequence[int], futures: list[Future[Crop | str]], *, source: ImageSource, strict: bool
+) -> DecodedBlock:
+    results = [future.result() for future in futures]
+    bad = [(position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, str)]
+    if bad and strict:
+        raise DataError(f"{source.paths[bad[0][0]]} in {source.spec} is {bad[0][1]} (--strict stops at the first).")
+    if len(bad) == len(results) > 1:
+        raise DataError(
+            f"None of {len(bad)} images of {source.spec} in a row can be decoded; the first, "
+            f"{source.paths[bad[0][0]]}, is {bad[0][1]}. Is the data still there?"
+        )
+    crops = tuple(None if isinstance(result, str) else result for result in results)
+    return DecodedBlock(block, positions, crops, tuple(r if isinstance(r, str) else "ok" for r in results))

@@ -1,0 +1,72 @@
+"""All filtered versions of a batch from one forward transform."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+
+from bandscope.conventions import Convention
+from bandscope.preprocess import Preprocess
+from bandscope.probes import FilterPass, ResolvedProbe, filter_passes
+
+# A filtered value counts as out of range beyond this margin: rounding must not, half a grey level must.
+RANGE_TOLERANCE = 1e-4
+
+
+class FilterBank:
+    """Yields every condition of the probes for a batch of crops.
+
+    Each distinct gain costs one inverse transform; a complement (high-pass, band-stop) is a subtraction.
+    """
+
+    def __init__(
+        self, probes: Sequence[ResolvedProbe], convention: Convention, preprocess: Preprocess, device: torch.device
+    ) -> None:
+        self._convention = convention
+        self._preprocess = preprocess
+        self._passes: list[tuple[FilterPass, Float[torch.Tensor, "h half"]]] = [
+            (p, torch.from_numpy(p.gain(preprocess.size, convention)).to(device, torch.float32))
+            for p in filter_passes(probes)
+        ]
+        one = torch.ones(1, preprocess.channels, 1, 1, device=device)
+        low, high = (one * 0, one) if convention.domain == "pixel" else (self._affine(one * 0), self._affine(one))
+        self._low, self._high = low, high
+        self._tolerance = RANGE_TOLERANCE * (high - low)
+
+    def __call__(
+        self, pixels: UInt8[torch.Tensor, "n h w c"]
+    ) -> Iterator[tuple[str, int, Float[torch.Tensor, "n c h w"], Float[torch.Tensor, " n"]]]:
+        """(probe name, index, what the network sees, share of out-of-range values) for each condition."""
+        base = self._base(pixels)
+        mean = base.mean((-2, -1), keepdim=True)
+        spectrum = torch.fft.rfft2(base)
+        for one_pass, gain in self._passes:
+            kept = torch.fft.irfft2(spectrum * gain, s=base.shape[-2:])
+            for name, index, complement in one_pass.members:
+                image = base - kept if complement else kept
+                if self._convention.keep_mean:
+                    image = image + mean * (gain[0, 0] if complement else 1 - gain[0, 0])
+                yield name, index, self._seen(image), self._outside(image)
+
+    def _base(self, pixels: UInt8[torch.Tensor, "n h w c"]) -> Float[torch.Tensor, "n c h w"]:
+        if self._convention.domain == "normalised":
+            return self._preprocess.normalise(pixels)
+        return pixels.permute(0, 3, 1, 2).contiguous().float() / 255
+
+    def _seen(self, image: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n c h w"]:
+        if self._convention.clip:
+            image = image.clamp(self._low, self._high)
+        return self._affine(image) if self._convention.domain == "pixel" else image
+
+    def _affine(self, pixels: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n c h w"]:
+        mean, std = (torch.tensor(v, device=pixels.device).view(-1, 1, 1) for v in self._moments())
+        return (pixels - mean) / std
+
+    def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return self._preprocess.mean, self._preprocess.std
+
+    def _outside(self, image: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, " n"]:
+        outside: Bool[torch.Tensor, "n c h w"] = (image < self._low - self._tolerance) | (
+            image > self._high + self._tolerance
+        )
+        return outside.float().mean((1, 2, 3))

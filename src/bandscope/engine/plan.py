@@ -1,0 +1,127 @@
+"""Frozen settings: everything that could change a bit of the result, resolved once and kept in the store."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from bandscope.classifiers.base import Classifier
+from bandscope.errors import InputError, StoreError
+
+DEFAULT_BATCH = 32
+BLOCK_IMAGES = 32  # at least so many images a block: fewer would make many small files
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked of the machine; None leaves the choice to the store or to the defaults."""
+
+    batch_size: int | str | None = None
+    threads: int | None = None
+    device: str | None = None
+    precision: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch_size not in (None, "auto") and not (isinstance(self.batch_size, int) and self.batch_size >= 1):
+            raise InputError(f"batch_size={self.batch_size!r} is not possible; give a number >= 1 or 'auto'.")
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads={self.threads} is not possible; give a number >= 1.")
+        if self.precision not in (None, *DTYPES):
+            raise InputError(f"precision={self.precision!r} is not known; there are {', '.join(DTYPES)}.")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings that every process and every resume of one audit shares."""
+
+    batch_size: int
+    block_size: int
+    threads: int
+    device: str
+    precision: str
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type in which the classifier computes; filters always compute in float32."""
+        return DTYPES[self.precision]
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
+
+
+def resolve_plan(request: Request, images: int, classifier: Classifier) -> Plan:
+    """Settle every open setting, on this machine, before any work; moves the classifier to its device.
+
+    The batch never exceeds the number of images: short batches are padded to full size, so that an image's
+    numbers do not depend on how many others share its batch.
+    """
+    device = _device(request.device)
+    precision = request.precision or "fp32"
+    threads = request.threads or torch.get_num_threads()
+    classifier.prepare(torch.device(device), DTYPES[precision])
+    if request.batch_size == "auto":
+        wanted = fastest_batch(classifier, device, threads, images)
+    else:
+        wanted = int(request.batch_size or DEFAULT_BATCH)
+    batch = min(wanted, images)
+    return Plan(batch, batch * -(-BLOCK_IMAGES // batch), threads, device, precision)
+
+
+def adopt_plan(request: Request, stored: dict[str, Any], images: int, classifier: Classifier) -> Plan:
+    """The store's plan, unless the user explicitly asked for something else: then a list of what differs."""
+    plan = Plan(**stored)
+    asked = {name: value for name, value in asdict(request).items() if value not in (None, "auto")}
+    if "batch_size" in asked:
+        asked["batch_size"] = min(asked["batch_size"], images)
+    differing = [
+        f"{name}: {asked[name]} asked, {stored[name]} stored" for name in asked if asked[name] != stored[name]
+    ]
+    if differing:
+        raise StoreError(
+            f"The store was begun with other settings ({'; '.join(differing)}); its numbers would no longer be "
+            "bit-identical. Leave those options out to go on, or start again with --overwrite."
+        )
+    classifier.prepare(torch.device(_device(plan.device)), plan.dtype)
+    return plan
+
+
+def fastest_batch(classifier: Classifier, device: str, threads: int, images: int) -> int:
+    """The smallest power of two within 5 % of the best images per second, stopping at out-of-memory."""
+    torch.set_num_threads(threads)
+    size, rates = 1, {}
+    while size <= min(max(images, 1), 1024):
+        try:
+            rates[size] = _rate(classifier, device, size)
+        except torch.OutOfMemoryError:
+            break
+        if rates[size] < 0.8 * max(rates.values()):
+            break
+        size *= 2
+    if not rates:
+        raise InputError(f"Not even one image fits into the memory of {device}; use another --device.")
+    return next(size for size, rate in rates.items() if rate >= 0.95 * max(rates.values()))
+
+
+def _rate(classifier: Classifier, device: str, size: int) -> float:
+    preprocess = classifier.preprocess
+    batch = torch.zeros(size, preprocess.channels, *preprocess.size, device=device)
+    classifier.logits(batch)
+    best = float("inf")
+    for _ in range(3):
+        start = time.perf_counter()
+        classifier.logits(batch).sum().item()  # .item() waits for the device
+        best = min(best, time.perf_counter() - start)
+    return size / best
+
+
+def _device(name: str | None) -> str:
+    if name in (None, "auto"):
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"The device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return str(name)

@@ -1,0 +1,326 @@
+"""Probes: families of image changes with named coordinates, and the filter passes that realise them.
+
+A probe says what is measured (`LowPass(radii)`), a `FilterPass` how: one gain, one inverse transform, and every
+condition that comes from it, because the complement of a gain is a subtraction rather than a second transform.
+"""
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float
+
+from bandscope.conventions import Convention
+from bandscope.errors import InputError, nearest
+from bandscope.spectral import gains
+from bandscope.spectral.grid import corner_radius
+
+UNITS = ("cycles/image", "cycles/pixel")
+MAX_RADII = 10_000
+
+
+@dataclass(frozen=True)
+class _Radial:
+    """A filter family over radius; `radii` strictly increasing, >= 0, in `unit`."""
+
+    radii: tuple[float, ...]
+    family: str = "ideal"
+    unit: str = "cycles/image"
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "radii", checked_radii(self.radii))
+        if self.family not in ("ideal", "gaussian", "butterworth"):
+            raise InputError(f"No filter family {self.family!r}; there are ideal, gaussian, butterworth.")
+        _check_unit(self.unit)
+
+    @property
+    def name(self) -> str:
+        """The cube's group: "low_pass", "high_pass_gaussian", ..."""
+        return self.kind if self.family == "ideal" else f"{self.kind}_{self.family}"
+
+    def at_size(self, size: tuple[int, int]) -> "ResolvedProbe":
+        """The probe's conditions for a crop of `size` (H, W)."""
+        radii = np.array(self.radii) * (1 if self.unit == "cycles/image" else min(size))
+        return ResolvedProbe(self.name, self.kind, self.family, tuple((0.0, float(r)) for r in radii), size)
+
+
+class LowPass(_Radial):
+    """Keep d <= r for each radius r (cycles per image, or cycles per pixel with `unit="cycles/pixel"`)."""
+
+    kind: ClassVar[str] = "low_pass"
+
+
+class HighPass(_Radial):
+    """Keep d > r for each radius r: the exact complement of `LowPass`; DC is gone."""
+
+    kind: ClassVar[str] = "high_pass"
+
+
+@dataclass(frozen=True)
+class _Band:
+    """Ideal filters over bands (low, high], in `unit`."""
+
+    bands: tuple[tuple[float, float], ...]
+    unit: str = "cycles/image"
+    kind: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bands", _checked_bands(self.bands))
+        _check_unit(self.unit)
+
+    @property
+    def name(self) -> str:
+        """The cube's group."""
+        return self.kind
+
+    def at_size(self, size: tuple[int, int]) -> "ResolvedProbe":
+        """The probe's conditions for a crop of `size` (H, W)."""
+        scale = 1 if self.unit == "cycles/image" else min(size)
+        bands = tuple((low * scale, high * scale) for low, high in self.bands)
+        return ResolvedProbe(self.name, self.kind, "ideal", bands, size)
+
+
+class BandPass(_Band):
+    """Keep low < d <= high for each band."""
+
+    kind: ClassVar[str] = "band_pass"
+
+
+class BandStop(_Band):
+    """Remove low < d <= high for each band: the exact complement of `BandPass`."""
+
+    kind: ClassVar[str] = "band_stop"
+
+
+Probe = LowPass | HighPass | BandPass | BandStop
+
+
+@dataclass(frozen=True)
+class ResolvedProbe:
+    """A probe for one crop size: cut-offs in cycles per image.
+
+    `cutoffs` holds (low, high); a radial filter at r is (0, r), and `low` is then unused.
+    """
+
+    name: str
+    kind: str
+    family: str
+    cutoffs: tuple[tuple[float, float], ...]
+    size: tuple[int, int]
+
+    @property
+    def radial(self) -> bool:
+        """Whether the conditions lie over a radius rather than over bands."""
+        return self.kind in ("low_pass", "high_pass")
+
+    @property
+    def dimension(self) -> str:
+        """The name of the cube's condition dimension."""
+        return "radius" if self.radial else "band"
+
+    def coordinates(self) -> dict[str, Float[np.ndarray, " conditions"]]:
+        """Coordinate values by name: radii in cycles per image, frequencies in cycles per pixel."""
+        low, high = np.array(self.cutoffs, dtype=np.float64).T
+        side = min(self.size)
+        if self.radial:
+            return {"radius": high, "frequency": high / side}
+        return {"low": low, "high": high, "low_frequency": low / side, "high_frequency": high / side}
+
+    def describe(self, index: int) -> str:
+        """One condition in words, for messages."""
+        low, high = self.cutoffs[index]
+        return f"{self.name} radius {high:g}" if self.radial else f"{self.name} {low:g} to {high:g}"
+
+    def gain(self, index: int, convention: Convention) -> Float[np.ndarray, "h half"]:
+        """The gain of one condition: what the filter passes below are held against."""
+        low, high = self.cutoffs[index]
+        if self.kind == "low_pass":
+            return gains.low_pass_gain(*self.size, high, family=self.family, convention=convention)
+        if self.kind == "high_pass":
+            return gains.high_pass_gain(*self.size, high, family=self.family, convention=convention)
+        band = gains.band_pass_gain if self.kind == "band_pass" else gains.band_stop_gain
+        return band(*self.size, low, high, convention=convention)
+
+    def to_json(self) -> dict[str, Any]:
+        """Name, kind, family and cut-offs, ready for JSON."""
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "family": self.family,
+            "cutoffs": [list(c) for c in self.cutoffs],
+        }
+
+
+@dataclass(frozen=True)
+class FilterPass:
+    """One gain without the kept mean, and the conditions that come from it.
+
+    members: (probe name, index in the probe, complement): a complement is image - filtered.
+    """
+
+    family: str
+    low: float | None
+    high: float
+    members: tuple[tuple[str, int, bool], ...]
+
+    def gain(self, size: tuple[int, int], convention: Convention) -> Float[np.ndarray, "h half"]:
+        """The gain that the members share; the kept mean is added later, where the convention asks for it."""
+        bare = Convention(metric=convention.metric, centre=convention.centre)
+        if self.low is None:
+            return gains.low_pass_gain(*size, self.high, family=self.family, convention=bare)
+        return gains.band_pass_gain(*size, self.low, self.high, convention=bare)
+
+
+def filter_passes(probes: Iterable[ResolvedProbe]) -> tuple[FilterPass, ...]:
+    """Every condition of the probes, grouped so that each distinct gain is applied once; ordered by cut-off."""
+    members: dict[tuple[str, float | None, float], list[tuple[str, int, bool]]] = {}
+    for probe in probes:
+        for index, (low, high) in enumerate(probe.cutoffs):
+            key = (probe.family, None if probe.radial else low, high)
+            members.setdefault(key, []).append((probe.name, index, probe.kind in ("high_pass", "band_stop")))
+    order = sorted(members, key=lambda key: (key[2], key[0], -1.0 if key[1] is None else key[1]))
+    return tuple(FilterPass(*key, tuple(members[key])) for key in order)
+
+
+def default_radii(size: tuple[int, int]) -> tuple[float, ...]:
+    """About 32 even steps up to the corner of the spectrum; 5, 10, ..., 160 at 224 x 224 (the paper's grid)."""
+    corner = corner_radius(*size)
+    step = max(1, round(corner / 32))
+    return tuple(float(step * i) for i in range(1, max(1, math.ceil(corner / step)) + 1))
+
+
+def octave_bands(size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
+    """(0, 1], (1, 2], (2, 4], ... up to the corner of the spectrum."""
+    edges = [0.0, 1.0]
+    while edges[-1] < corner_radius(*size):
+        edges.append(edges[-1] * 2)
+    return tuple(itertools.pairwise(edges))
+
+
+def checked_radii(radii: Iterable[float | str]) -> tuple[float, ...]:
+    """Radii as floats; InputError unless finite, >= 0 and strictly increasing."""
+    values = tuple(_number(r, "radius") for r in radii)
+    if not values:
+        raise InputError("No radii were given; at least one is needed.")
+    if bad := [r for r in values if not (math.isfinite(r) and r >= 0)]:
+        raise InputError(f"Radius {bad[0]} is not possible; radii must be finite and >= 0.")
+    for before, after in itertools.pairwise(values):
+        if after <= before:
+            fault = "is repeated" if after == before else f"follows {before:g}"
+            raise InputError(f"Radius {after:g} {fault}; radii must be strictly increasing.")
+    return values
+
+
+def _checked_bands(bands: Iterable[Sequence[float | str]]) -> tuple[tuple[float, float], ...]:
+    values: list[tuple[float, float]] = []
+    for band in bands:
+        if len(band) != 2:
+            raise InputError(f"Band {band!r} is not a (low, high) pair.")
+        low, high = (_number(edge, "band edge") for edge in band)
+        if not (math.isfinite(high) and 0 <= low < high):
+            raise InputError(f"The band {low:g} to {high:g} is not possible; it needs 0 <= low < high, both finite.")
+        if (low, high) in values:
+            raise InputError(f"The band {low:g} to {high:g} is repeated.")
+        values.append((low, high))
+    if not values:
+        raise InputError("No bands were given; at least one is needed.")
+    return tuple(values)
+
+
+def _number(value: Any, what: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{value!r} is not a number, so it cannot be a {what}.") from None
+
+
+def _check_unit(unit: str) -> None:
+    if unit not in UNITS:
+        raise InputError(f"No unit {unit!r}; there are {' and '.join(UNITS)}.{nearest(unit, UNITS)}")
+
+
+def parse_radii(text: str) -> tuple[float, ...] | None:
+    """Radii from the command line: "a:b:step" (b included), "r,r,...", "paper" (5:160:5), "auto" (None)."""
+    if text == "auto":
+        return None
+    if text == "paper":
+        return parse_radii("5:160:5")
+    if ":" not in text:
+        return checked_radii(part for part in text.split(",") if part.strip())
+    parts = text.split(":")
+    if len(parts) not in (2, 3):
+        raise InputError(f"Radii {text!r} are not start:stop:step (stop included), a list r,r,... , or 'paper'.")
+    start, stop, step = (*(_number(p, "radius") for p in parts), 1.0)[:3]
+    if not (all(map(math.isfinite, (start, stop, step))) and step > 0 and start <= stop):
+        raise InputError(f"Radii {text!r} need start <= stop and a step above 0.")
+    count = math.floor((stop - start) / step + 1e-9) + 1
+    if count > MAX_RADII:
+        raise InputError(f"Radii {text!r} are {count} values; at most {MAX_RADII} are allowed.")
+    return checked_radii(round(start + i * step, 9) for i in range(count))
+
+
+def parse_bands(text: str) -> tuple[tuple[float, float], ...] | None:
+    """Bands from the command line: "low-high,low-high,..." or "octaves" (None: resolved by the crop's size)."""
+    if text == "octaves":
+        return None
+    return _checked_bands(part.split("-") for part in text.split(",") if part.strip())
+
+
+def parse_probes(
+    names: str,
+    *,
+    radii: tuple[float, ...] | None,
+    bands: tuple[tuple[float, float], ...] | None,
+    unit: str,
+    size: tuple[int, int],
+) -> tuple[Probe, ...]:
+    """Probes from the command line's comma-separated names, such as "low-pass,high-pass-gaussian,band-stop"."""
+    scale = 1 if unit == "cycles/image" else 1 / min(size)
+    radii = radii or tuple(r * scale for r in default_radii(size))
+    bands = bands or tuple((low * scale, high * scale) for low, high in octave_bands(size))
+    makers: dict[str, Any] = {
+        "low-pass": lambda: LowPass(radii, unit=unit),
+        "high-pass": lambda: HighPass(radii, unit=unit),
+        "low-pass-gaussian": lambda: LowPass(radii, "gaussian", unit),
+        "high-pass-gaussian": lambda: HighPass(radii, "gaussian", unit),
+        "low-pass-butterworth": lambda: LowPass(radii, "butterworth", unit),
+        "high-pass-butterworth": lambda: HighPass(radii, "butterworth", unit),
+        "band-pass": lambda: BandPass(bands, unit),
+        "band-stop": lambda: BandStop(bands, unit),
+    }
+    wanted = [name.strip().replace("_", "-") for name in names.split(",") if name.strip()]
+    for name in wanted:
+        if name not in makers:
+            raise InputError(f"No probe {name!r}; there are {', '.join(makers)}.{nearest(name, makers)}")
+    return tuple(makers[name]() for name in dict.fromkeys(wanted))
+
+
+def resolve(probes: Sequence[Probe], size: tuple[int, int]) -> tuple[ResolvedProbe, ...]:
+    """Probes for one crop size; two of the same name (group of the cube) are an error."""
+    resolved = tuple(probe.at_size(size) for probe in probes)
+    if not resolved:
+        raise InputError("No probes were given; at least one is needed, such as LowPass(radii).")
+    names = [probe.name for probe in resolved]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(f"The probe {repeated[0]} is given twice; merge its radii or bands into one.")
+    return resolved
+
+
+def merged(stored: Sequence[Mapping[str, Any]], wanted: Sequence[ResolvedProbe]) -> tuple[ResolvedProbe, ...]:
+    """The union of stored probes (as `to_json` gave them) and wanted ones, cut-offs in order."""
+    union: dict[str, ResolvedProbe] = {}
+    size = wanted[0].size
+    for probe in (*(_from_json(p, size) for p in stored), *wanted):
+        before = union[probe.name].cutoffs if probe.name in union else ()
+        cutoffs = tuple(sorted({*before, *probe.cutoffs}, key=lambda c: (c[1], c[0]) if probe.radial else c))
+        union[probe.name] = ResolvedProbe(probe.name, probe.kind, probe.family, cutoffs, size)
+    return tuple(union.values())
+
+
+def _from_json(fields: Mapping[str, Any], size: tuple[int, int]) -> ResolvedProbe:
+    cutoffs = tuple((float(low), float(high)) for low, high in fields["cutoffs"])
+    return ResolvedProbe(fields["name"], fields["kind"], fields["family"], cutoffs, size)

@@ -1,0 +1,100 @@
+"""What the terminal shows at the end of an audit: a handful of numbers with their intervals, in plain words."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bandscope import analysis
+from bandscope.cube import status_ok
+from bandscope.report.grouping import Grouping
+
+EXTREMES = 3
+VERBS = {"low_pass": "Low-pass reaches", "high_pass": "High-pass falls to"}
+
+
+def summary(cube: xr.DataTree, groups: Grouping) -> RenderableType:
+    """Images, clean accuracy, where low-pass reaches and high-pass falls to shares of it, hungriest groups."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(no_wrap=True)
+    facts.add_column(justify="right", no_wrap=True, style="bold")
+    facts.add_column()
+    for row in (*_clean(cube), *_reach(cube)):
+        facts.add_row(*row)
+    parts: list[RenderableType] = [Text(), facts, *_hungry(cube, groups), Text()]
+    if left_out := _left_out(cube):
+        parts.insert(0, left_out)
+    return Group(*parts)
+
+
+def _clean(cube: xr.DataTree) -> Iterator[tuple[str, str, str]]:
+    row = analysis.clean(cube).iloc[0]
+    if row.reason:
+        yield "Clean accuracy", "-", str(row.reason)
+        return
+    yield (
+        "Clean accuracy",
+        f"{row.accuracy:.1%}",
+        f"({100 * row.ci_low:.1f} to {100 * row.ci_high:.1f} %), {row.n} images",
+    )
+
+
+def _reach(cube: xr.DataTree) -> Iterator[tuple[str, str, str]]:
+    """One line a level: the radius, its interval, and what it means in pixels."""
+    side = min(cube.attrs["preprocess"]["size"])
+    for row in analysis.reach(cube).itertuples():
+        probe = cube[str(row.probe)].attrs
+        soft = "" if probe["family"] == "ideal" else f" ({probe['family']})"
+        first = f"{VERBS[probe['kind']]}{soft} {row.level:.0%} of it at"
+        if row.reason:
+            yield first, "-", str(row.reason)
+        else:
+            interval = f"({row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}) cycles/image"
+            yield first, f"r = {row.radius:.1f}", f"{interval}, {_period(row.radius, side)}"
+
+
+def _hungry(cube: xr.DataTree, groups: Grouping) -> Iterator[RenderableType]:
+    """Groups by the centre of their low-pass band: the highest need the highest frequencies."""
+    table = analysis.bands(cube, groups.by)
+    ours = table[table["probe"] == "low_pass"] if len(table) else table
+    rows = ours[ours["reason"] == ""] if len(ours) else ours
+    if len(rows) < 2:
+        return
+    nouns = {"class": "classes", "group": "groups"}[groups.noun]
+    count = min(EXTREMES, len(rows) // 2)
+    ordered = rows.sort_values("r50", kind="stable")
+    yield Text(f"\nBy the centre r50 of the low-pass band, in cycles/image, of {len(rows)} {nouns}")
+    yield Text(f"  need the highest frequencies  {_named(ordered.iloc[::-1].head(count))}")
+    yield Text(f"  need only the lowest          {_named(ordered.head(count))}")
+    if missing := len(ours) - len(rows):
+        yield Text(f"  {missing} without a band: bands.csv gives the reason")
+    if groups.note:
+        yield Text(f"  {groups.note}")
+
+
+def _named(rows: pd.DataFrame) -> str:
+    return ", ".join(f"{row.group} ({row.r50:.1f})" for row in rows.itertuples())
+
+
+def _period(radius: Any, side: int) -> str:
+    return f"{side / radius:.1f} pixels a cycle" if radius > 0 else "DC alone"
+
+
+def _left_out(cube: xr.DataTree) -> Text | None:
+    """Images that count in no statistic, by kind of reason, with one example each."""
+    status, sources = cube.dataset["status"].values, cube.dataset["source"].values
+    bad = np.flatnonzero(~status_ok(cube))
+    if not len(bad):
+        return None
+    lines = [f"\n{len(bad)} of {len(status)} images are left out of every statistic:"]
+    for kind in dict.fromkeys(str(status[i]).split(":")[0] or "not computed yet" for i in bad):
+        members = [i for i in bad if (str(status[i]).split(":")[0] or "not computed yet") == kind]
+        lines.append(
+            f"  {len(members)} {kind}, such as {sources[members[0]]}: {status[members[0]] or 'run the audit again'}"
+        )
+    return Text("\n".join(lines), style="yellow")

@@ -1,0 +1,1 @@
+"""Spectra: where frequencies lie, gains over them, and gains applied to images."""

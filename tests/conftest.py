@@ -1,0 +1,19 @@
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(
+    ["bandscope.spectral", "bandscope.preprocess", "bandscope.probes", "bandscope.engine", "bandscope.analysis"],
+    "typechecking.checker",
+)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real images and weights, or a visible skip."""
+    folder = os.environ.get("BANDSCOPE_DATA")
+    if not folder:
+        pytest.skip("BANDSCOPE_DATA is not set: real images and weights are not here")
+    return Path(folder)
