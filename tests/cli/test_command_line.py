@@ -36,8 +36,8 @@ def audited(tmp_path_factory) -> tuple[Path, str]:
 
 def test_the_default_audit_ends_with_a_summary_and_files(audited):
     folder, printed = audited
-    assert re.search(r"Clean accuracy\s+1?\d\d\.\d% +\(\d+\.\d to \d+\.\d %\), 45 images", printed)
-    for line in ("Low-pass reaches 50% of it at", "Low-pass reaches 99% of it at", "High-pass falls to 10% of it at"):
+    assert re.search(r"Clean accuracy 1?\d\d\.\d% \(\d+\.\d to \d+\.\d %, 45 images\)", printed)
+    for line in ("Low-pass reaches 50% of it", "Low-pass reaches 99% of it", "High-pass falls to 10% of it"):
         assert line in printed
     assert max(len(line.rstrip()) for line in printed.splitlines()) <= 100
     made = {path.name for path in (folder / "planted-figures").iterdir()}

@@ -19,43 +19,42 @@ VERBS = {"low_pass": "Low-pass reaches", "high_pass": "High-pass falls to"}
 
 
 def summary(cube: xr.DataTree, groups: Grouping) -> RenderableType:
-    """Images, clean accuracy, where low-pass reaches and high-pass falls to shares of it, hungriest groups."""
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(no_wrap=True)
-    facts.add_column(justify="right", no_wrap=True, style="bold")
-    facts.add_column()
-    for row in (*_clean(cube), *_reach(cube)):
-        facts.add_row(*row)
-    parts: list[RenderableType] = [Text(), facts, *_hungry(cube, groups), Text()]
+    """Clean accuracy, where low-pass reaches and high-pass falls to shares of it, hungriest groups; 80 columns."""
+    parts: list[RenderableType] = [Text(), _clean(cube), Text(), *_reach(cube), *_hungry(cube, groups), Text()]
     if left_out := _left_out(cube):
         parts.insert(0, left_out)
     return Group(*parts)
 
 
-def _clean(cube: xr.DataTree) -> Iterator[tuple[str, str, str]]:
+def _clean(cube: xr.DataTree) -> Text:
     row = analysis.clean(cube).iloc[0]
     if row.reason:
-        yield "Clean accuracy", "-", str(row.reason)
-        return
-    yield (
-        "Clean accuracy",
-        f"{row.accuracy:.1%}",
-        f"({100 * row.ci_low:.1f} to {100 * row.ci_high:.1f} %), {row.n} images",
-    )
+        return Text(f"Clean accuracy: {row.reason}")
+    interval = f"{100 * row.ci_low:.1f} to {100 * row.ci_high:.1f} %"
+    return Text.assemble("Clean accuracy ", (f"{row.accuracy:.1%}", "bold"), f" ({interval}, {row.n} images)")
 
 
-def _reach(cube: xr.DataTree) -> Iterator[tuple[str, str, str]]:
-    """One line a level: the radius, its interval, and what it means in pixels."""
+def _reach(cube: xr.DataTree) -> Iterator[RenderableType]:
+    """One row a level: the radius, its interval, and what it means in pixels."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
+    table.add_column("")
+    for name in ("cycles/image", "95 % interval", "pixels a cycle"):
+        table.add_column(name, justify="right")
+    notes = []
     side = min(cube.attrs["preprocess"]["size"])
     for row in analysis.reach(cube).itertuples():
         probe = cube[str(row.probe)].attrs
-        soft = "" if probe["family"] == "ideal" else f" ({probe['family']})"
-        first = f"{VERBS[probe['kind']]}{soft} {row.level:.0%} of it at"
+        soft = "" if probe["family"] == "ideal" else f"{probe['family'].capitalize()} "
+        first = f"{soft}{VERBS[probe['kind']]} {row.level:.0%} of it"
         if row.reason:
-            yield first, "-", str(row.reason)
+            table.add_row(first, "-", "", "")
+            notes.append(Text(f"{first}: {row.reason}", style="dim"))
         else:
-            interval = f"({row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}) cycles/image"
-            yield first, f"r = {row.radius:.1f}", f"{interval}, {_period(row.radius, side)}"
+            interval = f"{row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}"
+            table.add_row(first, f"[bold]{row.radius:.1f}[/]", interval, _period(row.radius, side))
+    if table.row_count:
+        yield table
+    yield from notes
 
 
 def _hungry(cube: xr.DataTree, groups: Grouping) -> Iterator[RenderableType]:
@@ -68,21 +67,23 @@ def _hungry(cube: xr.DataTree, groups: Grouping) -> Iterator[RenderableType]:
     nouns = {"class": "classes", "group": "groups"}[groups.noun]
     count = min(EXTREMES, len(rows) // 2)
     ordered = rows.sort_values("r50", kind="stable")
-    yield Text(f"\nBy the centre r50 of the low-pass band, in cycles/image, of {len(rows)} {nouns}")
-    yield Text(f"  need the highest frequencies  {_named(ordered.iloc[::-1].head(count))}")
-    yield Text(f"  need only the lowest          {_named(ordered.head(count))}")
+    yield Text(f"\nCentre r50 of the low-pass band in cycles/image, {len(rows)} {nouns}")
+    extremes = Table.grid(padding=(0, 2))
+    extremes.add_row("  highest", _named(ordered.iloc[::-1].head(count)))
+    extremes.add_row("  lowest", _named(ordered.head(count)))
+    yield extremes
     if missing := len(ours) - len(rows):
-        yield Text(f"  {missing} without a band: bands.csv gives the reason")
+        yield Text(f"  {missing} more without a band: bands.csv gives the reason", style="dim")
     if groups.note:
-        yield Text(f"  {groups.note}")
+        yield Text(f"  {groups.note}", style="dim")
 
 
-def _named(rows: pd.DataFrame) -> str:
-    return ", ".join(f"{row.group} ({row.r50:.1f})" for row in rows.itertuples())
+def _named(rows: pd.DataFrame) -> Text:
+    return Text("; ".join(f"{row.group} {row.r50:.1f}" for row in rows.itertuples()))
 
 
 def _period(radius: Any, side: int) -> str:
-    return f"{side / radius:.1f} pixels a cycle" if radius > 0 else "DC alone"
+    return f"{side / radius:.1f}" if radius > 0 else "DC alone"
 
 
 def _left_out(cube: xr.DataTree) -> Text | None:
