@@ -5,7 +5,15 @@ import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(
-    ["bandscope.spectral", "bandscope.preprocess", "bandscope.probes", "bandscope.engine", "bandscope.analysis"],
+    [
+        "bandscope.spectral",
+        "bandscope.scalespace",
+        "bandscope.nn",
+        "bandscope.preprocess",
+        "bandscope.probes",
+        "bandscope.engine",
+        "bandscope.analysis",
+    ],
     "typechecking.checker",
 )
 

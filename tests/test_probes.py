@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bandscope as bs
+from bandscope.cli.parsing import parse_bands, parse_probes, parse_radii
 from bandscope.conventions import PRESETS, Convention
 from bandscope.errors import InputError
 from bandscope.probes import (
@@ -14,9 +15,6 @@ from bandscope.probes import (
     filter_passes,
     merged,
     octave_bands,
-    parse_bands,
-    parse_probes,
-    parse_radii,
     resolve,
 )
 
@@ -60,8 +58,9 @@ def test_cycles_per_pixel_is_cycles_per_image_over_the_short_side():
     np.testing.assert_allclose(probe.coordinates()["frequency"], [0.1, 0.5])
 
 
-def test_paper_radii_are_the_default_at_224():
-    assert default_radii((224, 224)) == parse_radii("paper") == tuple(float(r) for r in range(5, 161, 5))
+def test_default_radii_at_224_are_the_papers_and_finer_ones_below():
+    assert parse_radii("paper") == tuple(float(r) for r in range(5, 161, 5))
+    assert default_radii((224, 224)) == (1, 2, 3, *parse_radii("paper"))
 
 
 @given(side=st.integers(1, 600))

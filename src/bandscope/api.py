@@ -69,7 +69,7 @@ def audit(
             a .safetensors path, "planted"), an `nn.Module`, or a callable from normalised batches to logits.
         data: a spec ("folder:DIR", "parquet:GLOB", "torchvision:NAME?root=DIR", "planted") or an `ImageSource`.
         out: the store to make or to go on with; without it the cube is kept in memory.
-        probes: what to measure; by default low-pass and high-pass on about 32 radii up to the corner of the
+        probes: what to measure; by default low-pass and high-pass on about 35 radii up to the corner of the
             spectrum. A function of the crop's (H, W) may give them.
         convention: a preset ("bandscope", "zhang2023", "gavrikov2024") or a `Convention`.
         weights: a file of weights (.safetensors, or a .pt that holds tensors alone) in place of the model's own.
@@ -89,8 +89,8 @@ def audit(
         overwrite: start again where `out` exists.
         extend: add new radii or bands to `out`, computing only those.
         strict: stop at the first image that cannot be decoded, instead of recording it in `status`.
-        progress: called with (forward passes done since the last call, forward passes in all), one an image and
-            condition; the first call tells how many the store already holds.
+        progress: called with (forward passes done since the last call, forward passes in all, images in all); the
+            first call tells how many passes the store already holds.
 
     Returns:
         The cube, as an `xarray.DataTree`: see `bandscope.cube`.

@@ -19,7 +19,7 @@ from bandscope.spectral import gains
 from bandscope.spectral.grid import corner_radius
 
 UNITS = ("cycles/image", "cycles/pixel")
-MAX_RADII = 10_000
+BELOW_FIRST_STEP = (1, 2, 3, 5, 8, 13, 21, 34)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Band:
     kind: ClassVar[str]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bands", _checked_bands(self.bands))
+        object.__setattr__(self, "bands", checked_bands(self.bands))
         _check_unit(self.unit)
 
     @property
@@ -187,10 +187,14 @@ def filter_passes(probes: Iterable[ResolvedProbe]) -> tuple[FilterPass, ...]:
 
 
 def default_radii(size: tuple[int, int]) -> tuple[float, ...]:
-    """About 32 even steps up to the corner of the spectrum; 5, 10, ..., 160 at 224 x 224 (the paper's grid)."""
+    """About 32 even steps up to the corner of the spectrum, and finer ones below the first.
+
+    1, 2, 3, 5, 10, ..., 160 at 224 x 224: the paper's grid, and below it, where high-pass accuracy collapses first.
+    """
     corner = corner_radius(*size)
     step = max(1, round(corner / 32))
-    return tuple(float(step * i) for i in range(1, max(1, math.ceil(corner / step)) + 1))
+    even = range(step, step * max(1, math.ceil(corner / step)) + 1, step)
+    return tuple(float(r) for r in (*(r for r in BELOW_FIRST_STEP if r < step), *even))
 
 
 def octave_bands(size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
@@ -203,7 +207,7 @@ def octave_bands(size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
 
 def checked_radii(radii: Iterable[float | str]) -> tuple[float, ...]:
     """Radii as floats; InputError unless finite, >= 0 and strictly increasing."""
-    values = tuple(_number(r, "radius") for r in radii)
+    values = tuple(number(r, "radius") for r in radii)
     if not values:
         raise InputError("No radii were given; at least one is needed.")
     if bad := [r for r in values if not (math.isfinite(r) and r >= 0)]:
@@ -215,12 +219,13 @@ def checked_radii(radii: Iterable[float | str]) -> tuple[float, ...]:
     return values
 
 
-def _checked_bands(bands: Iterable[Sequence[float | str]]) -> tuple[tuple[float, float], ...]:
+def checked_bands(bands: Iterable[Sequence[float | str]]) -> tuple[tuple[float, float], ...]:
+    """Bands as pairs of floats; InputError unless finite, 0 <= low < high, and all different."""
     values: list[tuple[float, float]] = []
     for band in bands:
         if len(band) != 2:
             raise InputError(f"Band {band!r} is not a (low, high) pair.")
-        low, high = (_number(edge, "band edge") for edge in band)
+        low, high = (number(edge, "band edge") for edge in band)
         if not (math.isfinite(high) and 0 <= low < high):
             raise InputError(f"The band {low:g} to {high:g} is not possible; it needs 0 <= low < high, both finite.")
         if (low, high) in values:
@@ -231,7 +236,8 @@ def _checked_bands(bands: Iterable[Sequence[float | str]]) -> tuple[tuple[float,
     return tuple(values)
 
 
-def _number(value: Any, what: str) -> float:
+def number(value: Any, what: str) -> float:
+    """A float from what a user wrote; `what` is its name in the message."""
     try:
         return float(value)
     except (TypeError, ValueError):
@@ -241,62 +247,6 @@ def _number(value: Any, what: str) -> float:
 def _check_unit(unit: str) -> None:
     if unit not in UNITS:
         raise InputError(f"No unit {unit!r}; there are {' and '.join(UNITS)}.{nearest(unit, UNITS)}")
-
-
-def parse_radii(text: str) -> tuple[float, ...] | None:
-    """Radii from the command line: "a:b:step" (b included), "r,r,...", "paper" (5:160:5), "auto" (None)."""
-    if text == "auto":
-        return None
-    if text == "paper":
-        return parse_radii("5:160:5")
-    if ":" not in text:
-        return checked_radii(part for part in text.split(",") if part.strip())
-    parts = text.split(":")
-    if len(parts) not in (2, 3):
-        raise InputError(f"Radii {text!r} are not start:stop:step (stop included), a list r,r,... , or 'paper'.")
-    start, stop, step = (*(_number(p, "radius") for p in parts), 1.0)[:3]
-    if not (all(map(math.isfinite, (start, stop, step))) and step > 0 and start <= stop):
-        raise InputError(f"Radii {text!r} need start <= stop and a step above 0.")
-    count = math.floor((stop - start) / step + 1e-9) + 1
-    if count > MAX_RADII:
-        raise InputError(f"Radii {text!r} are {count} values; at most {MAX_RADII} are allowed.")
-    return checked_radii(round(start + i * step, 9) for i in range(count))
-
-
-def parse_bands(text: str) -> tuple[tuple[float, float], ...] | None:
-    """Bands from the command line: "low-high,low-high,..." or "octaves" (None: resolved by the crop's size)."""
-    if text == "octaves":
-        return None
-    return _checked_bands(part.split("-") for part in text.split(",") if part.strip())
-
-
-def parse_probes(
-    names: str,
-    *,
-    radii: tuple[float, ...] | None,
-    bands: tuple[tuple[float, float], ...] | None,
-    unit: str,
-    size: tuple[int, int],
-) -> tuple[Probe, ...]:
-    """Probes from the command line's comma-separated names, such as "low-pass,high-pass-gaussian,band-stop"."""
-    scale = 1 if unit == "cycles/image" else 1 / min(size)
-    radii = radii or tuple(r * scale for r in default_radii(size))
-    bands = bands or tuple((low * scale, high * scale) for low, high in octave_bands(size))
-    makers: dict[str, Any] = {
-        "low-pass": lambda: LowPass(radii, unit=unit),
-        "high-pass": lambda: HighPass(radii, unit=unit),
-        "low-pass-gaussian": lambda: LowPass(radii, "gaussian", unit),
-        "high-pass-gaussian": lambda: HighPass(radii, "gaussian", unit),
-        "low-pass-butterworth": lambda: LowPass(radii, "butterworth", unit),
-        "high-pass-butterworth": lambda: HighPass(radii, "butterworth", unit),
-        "band-pass": lambda: BandPass(bands, unit),
-        "band-stop": lambda: BandStop(bands, unit),
-    }
-    wanted = [name.strip().replace("_", "-") for name in names.split(",") if name.strip()]
-    for name in wanted:
-        if name not in makers:
-            raise InputError(f"No probe {name!r}; there are {', '.join(makers)}.{nearest(name, makers)}")
-    return tuple(makers[name]() for name in dict.fromkeys(wanted))
 
 
 def resolve(probes: Sequence[Probe], size: tuple[int, int]) -> tuple[ResolvedProbe, ...]:

@@ -125,6 +125,15 @@ def test_rewriting_a_block_gives_the_same_bytes(store, tmp_path):
         assert (store.path / file).read_bytes() == (other.path / file).read_bytes(), file
 
 
+def test_what_a_kill_left_half_written_is_tidied_away(store):
+    store.write(0, block_of(store, 0))
+    before = sorted(store.path.rglob("*"))
+    (store.path / ".blocks" / "000001.ab12.draft").write_text("{")
+    (store.path / "clean_margin" / "c" / "1.ab12.partial").write_bytes(b"x")
+    store.tidy()
+    assert sorted(store.path.rglob("*")) == before
+
+
 def test_a_block_that_lacks_an_array_is_refused(store):
     arrays = block_of(store, 0)
     del arrays["low_pass/margin"]

@@ -5,6 +5,7 @@ from bandscope.analysis.bands import bands
 from bandscope.analysis.conflicts import conflicts
 from bandscope.analysis.curves import clean, curves
 from bandscope.analysis.reach import reach
+from bandscope.analysis.sample import sample_curves
 from bandscope.analysis.samples import samples
 from bandscope.analysis.similarity import similarity, similarity_summary
 from bandscope.analysis.takeovers import takeovers, usurpers
@@ -16,6 +17,7 @@ __all__ = [
     "conflicts",
     "curves",
     "reach",
+    "sample_curves",
     "samples",
     "similarity",
     "similarity_summary",

@@ -11,10 +11,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from bandscope.api import audit
 from bandscope.classifiers import load_classifier
-from bandscope.cli.main import changes, floats
+from bandscope.cli.parsing import parse_bands, parse_batch_size, parse_overrides, parse_probes, parse_radii
 from bandscope.conventions import Convention
-from bandscope.errors import InputError
-from bandscope.probes import parse_bands, parse_probes, parse_radii
 from bandscope.report.grouping import asked_grouping, grouping
 from bandscope.report.overview import write_overview
 from bandscope.report.summary import summary
@@ -43,11 +41,12 @@ class Options:
 def run(options: Options, console: Console) -> None:
     """Audit, then print the summary and write the figures."""
     radii, bands = parse_radii(options.radii), parse_bands(options.bands)
+    batch_size = parse_batch_size(options.settings["batch_size"])
     convention = Convention.named(options.convention, **options.convention_changes)
     store = options.store or _default_store(options.model, options.data)
     console.print(f"Model  {options.model}\nData   {options.data}\nCube   {store}", markup=False)
     with _Bar(console) as bar:
-        overrides = _overrides(options.preprocess_changes)
+        overrides = parse_overrides(options.preprocess_changes)
         classifier = load_classifier(options.model, weights=options.weights, overrides=overrides or None)
         asked_grouping(options.by, classifier.classes or ())
         cube = audit(
@@ -57,7 +56,7 @@ def run(options: Options, console: Console) -> None:
             probes=lambda size: parse_probes(options.probes, radii=radii, bands=bands, unit=options.unit, size=size),
             convention=convention,
             progress=bar.update,
-            **options.settings,
+            **options.settings | {"batch_size": batch_size},
         )
     groups = grouping(cube, options.by)
     folder = options.figures or store.with_name(f"{store.stem}-figures")
@@ -75,14 +74,14 @@ class _Bar:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
-            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[images]}"),
             TextColumn("[cyan]{task.fields[rate]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(elapsed_when_finished=True),
             console=console,
         )
-        self._task = self._progress.add_task("Loading", total=None, rate="")
+        self._task = self._progress.add_task("Loading", total=None, images="", rate="")
         self._stored: int | None = None
 
     def __enter__(self) -> "_Bar":
@@ -92,35 +91,17 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def update(self, passes: int, total: int) -> None:
+    def update(self, passes: int, total: int, images: int) -> None:
         """Take the engine's report; its first one tells what the store already held."""
         if self._stored is None:
             self._stored = passes
             self._progress.reset(self._task, total=total, completed=passes, description="Auditing")
-            return
+            passes = 0
         task = self._progress.tasks[0]
         done = int(task.completed) + passes
-        rate = f"{(done - self._stored) / task.elapsed:,.0f} images x conditions/s" if task.elapsed else ""
-        self._progress.update(self._task, completed=done, rate=rate)
-
-
-def _overrides(given: dict[str, str | float | None]) -> dict[str, Any]:
-    texts = {name: str(given[name]) for name in ("mean", "std") if given[name] is not None}
-    numbers: dict[str, Any] = {name: _one_or_more(floats(text, name)) for name, text in texts.items()}
-    size = given["input_size"]
-    rest = {"input_size": _size(str(size)) if size else None}
-    return changes({**rest, **{k: given[k] for k in ("crop_pct", "interpolation")}, **numbers})
-
-
-def _one_or_more(values: tuple[float, ...] | None) -> float | tuple[float, ...] | None:
-    return values[0] if values and len(values) == 1 else values
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)(?:[x,](\d+))?", text.strip())
-    if not match:
-        raise InputError(f"--input-size {text!r} is not a side such as 224, or height x width such as 224x320.")
-    return int(match[1]), int(match[2] or match[1])
+        rate = f"{(done - self._stored) / task.elapsed:,.0f} conditions/s" if task.elapsed and passes else ""
+        shown = f"{images * done // max(total, 1):,}/{images:,} images"
+        self._progress.update(self._task, completed=done, images=shown, rate=rate)
 
 
 def _default_store(model: str, data: str) -> Path:

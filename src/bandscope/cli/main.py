@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -110,7 +110,8 @@ def audit(
     radii: Annotated[
         str,
         typer.Option(
-            help="start:stop:step (stop included), r,r,..., paper (5:160:5), or auto: about 32 up to the corner.",
+            help="start:stop:step (stop included), r,r,..., paper (5:160:5), or auto: even steps up to the corner, "
+            "finer below the first.",
             rich_help_panel=WHAT,
         ),
     ] = "auto",
@@ -241,7 +242,7 @@ def audit(
             "overwrite": overwrite,
             "extend": extend,
             "strict": strict,
-            "batch_size": _batch_size(batch_size),
+            "batch_size": batch_size,
             "threads": threads,
             "workers": workers,
             "device": device,
@@ -280,28 +281,26 @@ def _model_and_data(model: str | None, data: str | None) -> tuple[str, str]:
     return model or "planted", data or "planted"
 
 
-def _batch_size(text: str | None) -> int | str | None:
-    if text in (None, "auto"):
-        return text
-    try:
-        return int(str(text))
-    except ValueError:
-        raise InputError(f"--batch-size {text!r} is not possible; give a number >= 1 or auto.") from None
+@app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help="timm:NAME, torchvision:NAME, a .safetensors path: see audit.")],
+    weights: Annotated[Path | None, typer.Option(help="Weights file in place of the model's own.")] = None,
+    include: Annotated[
+        list[str] | None, typer.Option(help="Look only at modules whose name matches.", metavar="GLOB")
+    ] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Leave these out.", metavar="GLOB")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write one row a kernel to this file.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures and tables.")] = None,
+) -> None:
+    """Show a network's depthwise kernels: scale, nearest Gaussian derivative, how much it explains beside chance."""
+    from bandscope.cli import inspect as command
 
-
-def floats(text: str | None, option: str) -> tuple[float, ...] | None:
-    """Comma-separated numbers of one option."""
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--{option} {text!r} is not a list of numbers such as 0.485,0.456,0.406.") from None
-
-
-def changes(given: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given."""
-    return {name: value for name, value in given.items() if value is not None}
-
-
-__all__: Sequence[str] = ["app", "main"]
+    command.run(
+        model,
+        weights=weights,
+        include=include or (),
+        exclude=exclude or (),
+        csv=csv,
+        figures=figures,
+        console=out,
+    )

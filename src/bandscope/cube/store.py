@@ -121,6 +121,12 @@ class Store:
         """How many blocks have a marker (not verified): enough for a progress line."""
         return sum(1 for _ in (self.path / MARKERS).glob("*.json"))
 
+    def tidy(self) -> None:
+        """Remove what a killed process left half written: drafts of markers and of chunks, which count nowhere."""
+        for pattern in (f"{MARKERS}/*.draft", "**/*.partial"):
+            for draft in self.path.glob(pattern):
+                draft.unlink(missing_ok=True)
+
     def _mark(self, block: int) -> None:
         marker = self.path / MARKERS / f"{block:06d}.json"
         draft = marker.with_suffix(f".{uuid.uuid4().hex[:8]}.draft")

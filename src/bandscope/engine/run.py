@@ -22,8 +22,8 @@ from bandscope.engine.measure import Arrays, measure_block
 from bandscope.engine.plan import Plan
 from bandscope.probes import ResolvedProbe
 
-# Called with (forward passes done since the last call, forward passes in all); the first call tells what was stored.
-Progress = Callable[[int, int], None]
+# Called with (forward passes done since the last call, in all, images in all); the first call tells what was stored.
+Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,10 @@ def run(job: Job, store: Store, settings: Settings) -> None:
     """Measure and write every block that the store does not hold; safe to kill and to repeat."""
     done = set(store.done())
     todo = [block for block in store.blocks if block not in done]
-    tick = _ticker(settings, _passes(store, done, job.probes), _passes(store, store.blocks, job.probes))
+    if todo:
+        store.tidy()
+    stored, total = _passes(store, done, job.probes), _passes(store, store.blocks, job.probes)
+    tick = _ticker(settings, stored, total, store.images)
     for block, arrays in _measured(job, job.probes, store, todo, settings, tick):
         store.write(block, arrays)
 
@@ -64,7 +67,7 @@ def extend(job: Job, old: Store, new: Store, settings: Settings) -> None:
     wholly = [block for block in new.blocks if block not in held]
     total = _passes(new, partly, missing) + _passes(new, wholly, job.probes)
     stored = _passes(new, done & held, missing) + _passes(new, done - held, job.probes)
-    tick = _ticker(settings, stored, total)
+    tick = _ticker(settings, stored, total, new.images)
     for block, arrays in _measured(job, missing, new, [b for b in partly if b not in done], settings, tick):
         new.write(block, _joined(job.probes, known, missing, old.read(block), arrays))
     for block, arrays in _measured(job, job.probes, new, [b for b in wholly if b not in done], settings, tick):
@@ -132,13 +135,13 @@ def _frozen_numerics(threads: int) -> Iterator[None]:
         cuda.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
-def _ticker(settings: Settings, stored: int, total: int) -> Callable[[int], None]:
+def _ticker(settings: Settings, stored: int, total: int, images: int) -> Callable[[int], None]:
     """A function that reports forward passes, after a first report of those that are stored already."""
     if settings.progress is None:
         return lambda _: None
     progress = settings.progress
-    progress(stored, total)
-    return lambda passes: progress(passes, total)
+    progress(stored, total, images)
+    return lambda passes: progress(passes, total, images)
 
 
 def _passes(store: Store, blocks: Iterable[int], probes: Sequence[ResolvedProbe]) -> int:

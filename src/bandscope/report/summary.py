@@ -48,7 +48,7 @@ def _reach(cube: xr.DataTree) -> Iterator[RenderableType]:
         first = f"{soft}{VERBS[probe['kind']]} {row.level:.0%} of it"
         if row.reason:
             table.add_row(first, "-", "", "")
-            notes.append(Text(f"{first}: {row.reason}", style="dim"))
+            notes.append(Text(f"{first}: {row.reason!s}", style="dim"))
         else:
             interval = f"{row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}"
             table.add_row(first, f"[bold]{row.radius:.1f}[/]", interval, _period(row.radius, side))

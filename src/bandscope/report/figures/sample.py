@@ -30,6 +30,7 @@ def figure_sample(
     label: str,
     *,
     class_curve: pd.DataFrame | None = None,
+    class_curve_name: str = "its class",
     takeovers: pd.DataFrame | None = None,
     onset: float | None = None,
     probe: str = "low_pass",
@@ -46,6 +47,7 @@ def figure_sample(
             class and radius. NaN where it is not known (the class was not in the stored top 5): a gap.
         label: the `class_name` that is right; the others are usurpers, drawn with their names.
         class_curve: a one-group `curves` table: the label's class, whose mean probability lies behind in grey.
+        class_curve_name: whose mean that is, where it is not the class's own.
         takeovers: the sample's rows of `takeovers(cube)`: from_radius, to_radius, usurper; shaded.
         onset: radius from which the label stays on top; NaN or None for none.
         probe: names the figure, and chooses the rows where a table has a column `probe`.
@@ -68,7 +70,7 @@ def figure_sample(
     low, high = _limits(rows, radii, xscale)
     name = tables.radius_name(probe)
     RadiusAxis(low, high, tables.per_pixel([rows]), xscale, name).put(axes, second="below")
-    labels = _class_behind(axes, class_curve, probe, xscale)
+    labels = _class_behind(axes, class_curve, class_curve_name, probe, xscale)
     won = _shade(axes, takeovers, probe, tables.numbers(rows, "radius"), looks, xscale)
     labels += [_draw_class(axes, rows[rows["class_name"] == name], looks[name], name == label) for name in names]
     _mark_onset(axes, onset)
@@ -145,7 +147,7 @@ def _limits(rows: pd.DataFrame, radii: Sequence[float], xscale: XScale) -> tuple
     return -0.015 * largest, 1.015 * largest
 
 
-def _class_behind(axes: Axes, table: pd.DataFrame | None, probe: str, xscale: XScale) -> list[MarginLabel]:
+def _class_behind(axes: Axes, table: pd.DataFrame | None, name: str, probe: str, xscale: XScale) -> list[MarginLabel]:
     if table is None:
         return []
     quantity = tables.QUANTITIES["probability"]
@@ -158,7 +160,7 @@ def _class_behind(axes: Axes, table: pd.DataFrame | None, probe: str, xscale: XS
     look = Look("#a8a8a8", "-", "")
     axes.plot(x, y, color=look.colour, linewidth=1.3, zorder=0.7)
     end = np.flatnonzero(np.isfinite(y))
-    return [MarginLabel("mean of its class", x[end[-1]], y[end[-1]], style.GREY, look)] if len(end) else []
+    return [MarginLabel(f"mean of {name}", x[end[-1]], y[end[-1]], style.GREY, look)] if len(end) else []
 
 
 def _shade(
