@@ -32,7 +32,7 @@ from bandscope.report.sample import sample_figure
 PAPER = {45: 53.1, 65: 63.1, 85: 69.4, 105: 72.8, 125: 73.2, 145: 73.2}
 PAPER_CLEAN = 73.2
 LOW_PASS_RADII = (5, 10, 15, 25, 35, 45, 65, 85, 105, 145)
-HIGH_PASS_RADII = (5, 10, 15, 20, 30, 45, 65, 85)
+HIGH_PASS_RADII = (1, 2, 3, 5, 10, 15, 20, 30, 45, 65, 85)
 ENOUGH = 20  # images in a group that is drawn
 DPI = 150
 MOST_BYTES = 250_000
