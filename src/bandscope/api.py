@@ -2,8 +2,8 @@
 
 import os
 import platform
+import re
 import shlex
-import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -21,16 +21,18 @@ from bandscope import cube
 from bandscope.classifiers import Classifier, load_classifier, probe_outputs
 from bandscope.conventions import Convention
 from bandscope.cube.schema import CubeHeader, ProbeAxes
-from bandscope.cube.store import Store
+from bandscope.cube.store import Store, is_store
 from bandscope.datasets import ImageSource, load_source, match_labels, select
 from bandscope.engine import run as engine
 from bandscope.engine.plan import Plan, Request, adopt_plan, resolve_plan
-from bandscope.errors import InputError, StoreError
+from bandscope.errors import DataError, InputError, StoreError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
 from bandscope.probes import HighPass, LowPass, Probe, ResolvedProbe, default_radii, merged, resolve
 
 DEFAULT_WORKERS = 4
+MAX_SIDE = 16_384  # pixels; one such image takes 3 GB
+SETTINGS = ("model", "data", "preprocess", "convention", "probes", "plan")  # what a store must say of itself
 
 
 def audit(
@@ -102,24 +104,28 @@ def audit(
         raise InputError(
             "overwrite and extend exclude each other: one drops the store's results, the other keeps them."
         )
-    if workers < 1:
-        raise InputError(f"workers={workers} is not possible; give a number >= 1.")
+    if not isinstance(workers, int) or workers < 1:
+        raise InputError(f"workers={workers!r} is not possible; give a number >= 1.")
     request = Request(batch_size, threads, device, precision)
     chosen = convention if isinstance(convention, Convention) else Convention.named(convention)
     classifier = _classifier(model, weights, preprocess, overrides, classes)
+    _check_size(classifier.preprocess)
     source = select(load_source(data), limit=limit, per_class=per_class, seed=seed)
     wanted = resolve(_probes(probes, classifier.preprocess.size), classifier.preprocess.size)
     outputs = probe_outputs(classifier)
     label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
-    subject = _Subject(classifier, source, label_of[source.labels], outputs, chosen, wanted, request)
+    subject = _Subject(classifier, source, label_of[_own_labels(source)], outputs, chosen, wanted, request)
     settings = engine.Settings(workers, strict, progress)
     if out is None:
         return _in_memory(subject, settings)
     path = Path(out)
     engine.recover(path)
-    if path.exists() and overwrite:
-        _remove(path)
-    _fill(subject, path, extend, settings)
+    if overwrite and path.exists():
+        _check_ours(path)
+    if overwrite or not path.exists():
+        _begin(subject, path, settings)
+    else:
+        _resume(subject, path, extend, settings)
     return cube.open(path)
 
 
@@ -168,9 +174,39 @@ def _classifier(
     classes: Sequence[ClassLabel] | None,
 ) -> Classifier:
     if isinstance(model, Classifier) and not isinstance(model, torch.nn.Module):
+        given = {"weights": weights, "preprocess": preprocess, "overrides": overrides, "classes": classes}
+        if refused := [name for name, value in given.items() if value is not None]:
+            raise InputError(
+                f"{', '.join(refused)} cannot be changed on a finished Classifier ({model.spec}); "
+                "give them to load_classifier."
+            )
         return model
     path = None if weights is None else Path(weights)
     return load_classifier(model, weights=path, preprocess=preprocess, overrides=overrides, classes=classes)
+
+
+def _check_size(preprocess: Preprocess) -> None:
+    """Refuse what no memory holds, such as a side of 224000 pixels or a crop_pct of 0.001."""
+    resize = preprocess.resize if isinstance(preprocess.resize, tuple) else (preprocess.resize or 0,)
+    if (side := max(*preprocess.size, *resize)) > MAX_SIDE:
+        raise InputError(
+            f"The preprocessing asks for images of {side} pixels a side; at most {MAX_SIDE} are possible "
+            "(input_size and crop_pct decide)."
+        )
+
+
+def _own_labels(source: ImageSource) -> Int[np.ndarray, " images"]:
+    """The source's labels; a custom source may have none, or such as are not places in its classes."""
+    labels = np.asarray(source.labels)
+    if not len(source):
+        raise DataError(f"{source.spec} holds no images; at least one is needed.")
+    if len(labels) != len(source):
+        raise DataError(f"{source.spec} has {len(source)} images but {len(labels)} labels.")
+    if outside := sorted({*labels.tolist()} - {*range(len(source.classes))}):
+        raise DataError(
+            f"{source.spec} has the label {outside[0]}, but its classes end at {len(source.classes) - 1}."
+        )
+    return labels
 
 
 def _probes(
@@ -179,26 +215,38 @@ def _probes(
     if probes is None:
         radii = default_radii(size)
         return LowPass(radii), HighPass(radii)
-    return probes(size) if callable(probes) else probes
+    chosen = probes(size) if callable(probes) else probes
+    if not isinstance(chosen, Sequence) or not all(isinstance(probe, Probe) for probe in chosen):
+        raise InputError(f"probes must be a list such as [LowPass([5, 10]), HighPass([5, 10])]; given: {chosen!r}.")
+    return chosen
 
 
 def _in_memory(subject: _Subject, settings: engine.Settings) -> xr.DataTree:
     with tempfile.TemporaryDirectory(prefix="bandscope-") as folder:
         path = Path(folder) / "cube.zarr"
-        _fill(subject, path, False, settings)
+        _begin(subject, path, settings)
         with cube.open(path) as opened:
             return opened.load()
 
 
-def _fill(subject: _Subject, path: Path, extend: bool, settings: engine.Settings) -> None:
-    if not path.exists():
-        plan = resolve_plan(subject.request, len(subject.source), subject.classifier)
-        store = Store.create(path, subject.header(plan, subject.probes), plan.block_size)
-        engine.run(subject.job(plan, subject.probes), store, settings)
-        return
+def _begin(subject: _Subject, path: Path, settings: engine.Settings) -> None:
+    """Make a new store, in the place of an old one, and fill it."""
+    plan = resolve_plan(subject.request, len(subject.source), subject.classifier)
+    store = Store.create(path, subject.header(plan, subject.probes), plan.block_size, replace=True)
+    engine.discard_extension(path)
+    engine.run(subject.job(plan, subject.probes), store, settings)
+
+
+def _resume(subject: _Subject, path: Path, extend: bool, settings: engine.Settings) -> None:
+    """Go on with a store, once it is known to be of the same subject."""
     with cube.open(path):
         store = Store(path)
-    _check_same(subject.identity(), store)
+    if differing := _differences(subject, store):
+        raise StoreError(
+            f"{path} was made with another configuration:\n"
+            + "\n".join(f"  {line}" for line in differing)
+            + "\nChoose another --out, or start again with --overwrite."
+        )
     plan = adopt_plan(subject.request, store.attributes["plan"], len(subject.source), subject.classifier)
     _go_on(subject, plan, store, extend, settings)
 
@@ -216,30 +264,53 @@ def _go_on(subject: _Subject, plan: Plan, store: Store, extend: bool, settings: 
             "start again with --overwrite, or choose another --out."
         )
     growing = engine.extending_path(store.path)
-    if growing.exists() and Store(growing).attributes["probes"] != wanted:
-        _remove(growing)
-    if not growing.exists():
-        Store.create(growing, subject.header(plan, union), plan.block_size)
+    if not (growing.exists() and _goes_on(subject, Store(growing), wanted, plan)):
+        Store.create(growing, subject.header(plan, union), plan.block_size, replace=True)
     engine.extend(subject.job(plan, union), store, Store(growing), settings)
 
 
-def _check_same(identity: dict[str, Any], store: Store) -> None:
-    """Refuse a store of another model, other data, preprocessing or convention, listing what differs."""
-    asked, stored = _flat(identity), _flat({key: store.attributes.get(key) for key in identity})
+def _goes_on(subject: _Subject, growing: Store, probes: list[dict[str, Any]], plan: Plan) -> bool:
+    """Whether an interrupted extension was the same one: the store it belonged to may have been replaced since."""
+    same = growing.attributes["probes"] == probes and growing.attributes["plan"] == plan.to_json()
+    return same and not _differences(subject, growing)
+
+
+def _differences(subject: _Subject, store: Store) -> list[str]:
+    """What sets a store apart from the subject: model, data, labels, preprocessing or convention, a line each."""
+    if missing := [name for name in SETTINGS if name not in store.attributes]:
+        raise StoreError(
+            f"{store.path} lacks its settings ({', '.join(missing)}): it is damaged. "
+            "Choose another --out, or start again with --overwrite."
+        )
+    identity = subject.identity()
+    asked, stored = _flat(identity), _flat({key: store.attributes[key] for key in identity})
     # Where a file lies, and which library version read it, do not change what it is.
     ignored = {"model.spec", "model.source", "data.spec"} if asked.get("model.weights_sha256") else {"data.spec"}
     keys = [k for k in sorted({*asked, *stored}) if k not in ignored and not k.startswith("model.versions")]
     differing = [
-        f"  {key}: {asked.get(key)} asked, {stored.get(key)} stored"
+        f"{key}: {_shown(asked.get(key))} asked, {_shown(stored.get(key))} stored"
         for key in keys
         if asked.get(key) != stored.get(key)
     ]
-    if differing:
-        raise StoreError(
-            f"{store.path} was made with another configuration:\n"
-            + "\n".join(differing)
-            + "\nChoose another --out, or start again with --overwrite."
-        )
+    return differing or _other_labels(subject, store.labels)
+
+
+def _other_labels(subject: _Subject, stored: Int[np.ndarray, " images"]) -> list[str]:
+    """A line where the same images are held against other outputs: another --labels, --match or class order."""
+    other = np.flatnonzero(subject.labels != stored)
+    if not len(other):
+        return []
+    first = other[0]
+    return [
+        f"labels: {len(other)} of {len(stored)} images have another right output, such as "
+        f"{subject.source.paths[first]}: {subject.labels[first]} asked, {stored[first]} stored"
+    ]
+
+
+def _shown(value: Any) -> str:
+    """A value in a message; of a hash its beginning."""
+    text = str(value)
+    return f"{text[:12]}..." if re.fullmatch(r"[0-9a-f]{64}", text) else text
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -258,11 +329,10 @@ def _new_conditions(stored: Sequence[Mapping[str, Any]], union: Sequence[Resolve
     return ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
 
 
-def _remove(path: Path) -> None:
-    """Delete a store, and nothing that is not one."""
-    if not (path / "zarr.json").is_file():
+def _check_ours(path: Path) -> None:
+    """Before a store is replaced: nothing but a store of bandscope's may be deleted."""
+    if not is_store(path):
         raise StoreError(f"{path} exists and is not a bandscope store; it was left alone. Choose another --out.")
-    shutil.rmtree(path)
 
 
 def _environment() -> dict[str, str]:

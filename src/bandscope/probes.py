@@ -19,6 +19,7 @@ from bandscope.spectral import gains
 from bandscope.spectral.grid import corner_radius
 
 UNITS = ("cycles/image", "cycles/pixel")
+MAX_RADIUS = 1e9  # beyond the corner of any image; much larger ones overflow when they are squared
 BELOW_FIRST_STEP = (1, 2, 3, 5, 8, 13, 21, 34)
 
 
@@ -207,11 +208,13 @@ def octave_bands(size: tuple[int, int]) -> tuple[tuple[float, float], ...]:
 
 def checked_radii(radii: Iterable[float | str]) -> tuple[float, ...]:
     """Radii as floats; InputError unless finite, >= 0 and strictly increasing."""
+    if isinstance(radii, str) or not isinstance(radii, Iterable):
+        raise InputError(f"Radii must be a list such as [5, 10, 15]; given: {radii!r}.")
     values = tuple(number(r, "radius") for r in radii)
     if not values:
         raise InputError("No radii were given; at least one is needed.")
-    if bad := [r for r in values if not (math.isfinite(r) and r >= 0)]:
-        raise InputError(f"Radius {bad[0]} is not possible; radii must be finite and >= 0.")
+    if bad := [r for r in values if not 0 <= r <= MAX_RADIUS]:
+        raise InputError(f"Radius {bad[0]:g} is not possible; radii must be finite and >= 0, {MAX_RADIUS:g} at most.")
     for before, after in itertools.pairwise(values):
         if after <= before:
             fault = "is repeated" if after == before else f"follows {before:g}"
@@ -222,11 +225,12 @@ def checked_radii(radii: Iterable[float | str]) -> tuple[float, ...]:
 def checked_bands(bands: Iterable[Sequence[float | str]]) -> tuple[tuple[float, float], ...]:
     """Bands as pairs of floats; InputError unless finite, 0 <= low < high, and all different."""
     values: list[tuple[float, float]] = []
-    for band in bands:
-        if len(band) != 2:
+    for band in bands if isinstance(bands, Iterable) else (bands,):
+        edges = tuple(band) if isinstance(band, Iterable) and not isinstance(band, str) else ()
+        if len(edges) != 2:
             raise InputError(f"Band {band!r} is not a (low, high) pair.")
-        low, high = (number(edge, "band edge") for edge in band)
-        if not (math.isfinite(high) and 0 <= low < high):
+        low, high = (number(edge, "band edge") for edge in edges)
+        if not 0 <= low < high <= MAX_RADIUS:
             raise InputError(f"The band {low:g} to {high:g} is not possible; it needs 0 <= low < high, both finite.")
         if (low, high) in values:
             raise InputError(f"The band {low:g} to {high:g} is repeated.")

@@ -53,15 +53,15 @@ class FakeClassifier:
 
 
 class FakeSource:
-    """Random images; those in `corrupt` cannot be decoded. `killer` is called with each position."""
+    """Random images; those in `corrupt` raise `reason`. `killer` is called with each position."""
 
     spec = "fakes:"
     classes = CLASSES
 
-    def __init__(self, count: int = 11, corrupt: Sequence[int] = (), killer=None) -> None:
+    def __init__(self, count: int = 11, corrupt: Sequence[int] = (), killer=None, reason="truncated file") -> None:
         self.labels = np.arange(count) % len(CLASSES)
         self.paths = [f"{i}.png" for i in range(count)]
-        self.corrupt, self.killer = set(corrupt), killer
+        self.corrupt, self.killer, self.reason = set(corrupt), killer, reason
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -70,7 +70,7 @@ class FakeSource:
         if self.killer:
             self.killer(position)
         if position in self.corrupt:
-            raise ImageError("truncated file")
+            raise ImageError(self.reason)
         pixels = np.random.default_rng(position).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
         return Image.fromarray(pixels)
 

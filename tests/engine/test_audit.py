@@ -244,6 +244,7 @@ def test_an_interrupted_extension_keeps_the_old_store_and_goes_on(tmp_path):
 def test_a_swap_cut_between_its_renames_is_finished(tmp_path):
     run(out=tmp_path / "a.zarr")
     (tmp_path / "a.zarr").rename(tmp_path / ".a.zarr.extending")
+    (tmp_path / ".a.zarr.retired").mkdir()
     idle = FakeClassifier()
     run(classifier=idle, out=tmp_path / "a.zarr")
     assert len(idle.batches) == 1
@@ -295,9 +296,15 @@ def test_strict_stops_at_a_corrupt_image(tmp_path):
     assert list((tmp_path / "a.zarr" / ".blocks").iterdir()) == []
 
 
-def test_a_block_without_one_good_image_stops_the_audit():
+def test_a_block_of_files_that_are_gone_stops_the_audit():
     with pytest.raises(DataError, match="Is the data still there"):
-        run(FakeSource(11, corrupt=range(11)))
+        run(FakeSource(11, corrupt=range(11), reason="cannot be read: No such file or directory"))
+
+
+def test_a_block_of_damaged_files_does_not():
+    cube = run(FakeSource(70, corrupt=range(64)))
+    assert (cube["status"].values[:64] == "corrupt: truncated file").all()
+    assert (cube["status"].values[64:] == "ok").all()
 
 
 def test_non_finite_outputs_leave_the_image_out():

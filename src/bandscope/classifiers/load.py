@@ -13,10 +13,10 @@ from torch import nn
 
 from bandscope.classifiers.base import Classifier
 from bandscope.classifiers.overrides import OVERRIDES, check_names
-from bandscope.classifiers.python_models import wrap_object
+from bandscope.classifiers.python_models import as_labels, wrap_object
 from bandscope.classifiers.request import Request
 from bandscope.classifiers.specs import Spec, parse_spec
-from bandscope.errors import InputError
+from bandscope.errors import InputError, ModelError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
 
@@ -59,10 +59,9 @@ def load_classifier(
         InputError: the spec or a setting is malformed.
     """
     parsed = parse_spec(spec) if isinstance(spec, str) else Spec(_describe(spec), "object", "")
-    request = _request(parsed, weights, overrides or {}, preprocess, tuple(classes) if classes else None)
+    request = _request(parsed, weights, overrides or {}, preprocess, as_labels(classes) if classes else None)
     if not isinstance(spec, str):
-        # a copy: an audit in the middle of training must not switch off the caller's gradients
-        return wrap_object(copy.deepcopy(spec) if isinstance(spec, nn.Module) else spec, request)
+        return wrap_object(_copy(spec) if isinstance(spec, nn.Module) else spec, request)
     return _load(request)
 
 
@@ -82,6 +81,17 @@ def _request(
         raise InputError(f"two weights are given for {spec.text}: {weights} and {file}")
     check_names(settings)
     return Request(replace(spec, options=network), weights or file, settings, preprocess, classes)
+
+
+def _copy(module: nn.Module) -> nn.Module:
+    """An audit in the middle of training must not switch off the caller's gradients."""
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # locks, open files, activations kept from a forward: each fails in its own way
+        raise ModelError(
+            f"{type(module).__qualname__} cannot be copied ({error}), and an audit must not change the one you have; "
+            "give a function instead, such as `lambda batch: model(batch)` of a model in evaluation mode."
+        ) from error
 
 
 def _describe(thing: object) -> str:

@@ -46,9 +46,15 @@ def read_metadata(text: str | None, path: Path) -> Metadata:
     try:
         values = json.loads(text)
         preprocess = Preprocess.from_json(values["preprocess"]) if "preprocess" in values else None
-        return Metadata(values.get("model"), preprocess, _labels(values.get("classes")))
+        return Metadata(_text(values.get("model")), preprocess, _labels(values.get("classes")))
     except (ValueError, TypeError, KeyError, AttributeError, InputError) as error:
         raise ModelError(f"the {KEY!r} metadata in {path} cannot be read: {error}") from error
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"model must be a spec such as 'timm:resnet50', not {value!r}")
+    return value
 
 
 def _labels(pairs: Sequence[Any] | None) -> tuple[ClassLabel, ...] | None:

@@ -44,6 +44,8 @@ def find_factory(name: str) -> Any:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ModelError(f"python:{name} cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:  # the user's code may fail with anything, or exit
+        raise ModelError(f"python:{name} cannot be imported: {type(error).__name__}: {error}") from error
     if not hasattr(module, attribute):
         raise ModelError(f"module {module_name} has no {attribute!r}.{nearest(attribute, vars(module))}")
     return getattr(module, attribute)
@@ -61,7 +63,7 @@ def call_factory(factory: Any, text: str, options: Mapping[str, Any]) -> Any:
         raise ModelError(f"{text} names a {type(factory).__name__}, not a function or class that makes a classifier")
     try:
         return factory(**options)
-    except Exception as error:  # the user's code may fail with anything; its traceback stays attached
+    except (Exception, SystemExit) as error:  # the user's code may fail with anything; its traceback stays attached
         raise ModelError(f"{text} fails to make a classifier: {type(error).__name__}: {error}") from error
 
 
@@ -138,11 +140,16 @@ def own_config(thing: Any) -> Mapping[str, Any]:
     return {}
 
 
+def as_labels(classes: Sequence[Any]) -> tuple[ClassLabel, ...]:
+    """Labels as they are, and names as labels."""
+    return tuple(label if isinstance(label, ClassLabel) else ClassLabel(str(label)) for label in classes)
+
+
 def own_classes(thing: Any) -> tuple[ClassLabel, ...] | None:
     """From the object's `classes` (labels or names), or its timm-style configuration; None if unknown."""
     classes = getattr(thing, "classes", None)
     if isinstance(classes, Sequence) and not isinstance(classes, str) and classes:
-        return tuple(label if isinstance(label, ClassLabel) else ClassLabel(str(label)) for label in classes)
+        return as_labels(classes)
     outputs, config = getattr(thing, "num_classes", None), own_config(thing)
     if not (config and isinstance(outputs, int)):
         return None

@@ -46,7 +46,9 @@ class TorchClassifier:
         """
         check_precision(dtype)
         self.device, self.dtype = device, dtype
-        self.module.eval().requires_grad_(False).to(device).to(memory_format=torch.channels_last)
+        if not isinstance(self.module, torch.jit.ScriptModule):  # they do not support it
+            self.module.requires_grad_(False)
+        self.module.eval().to(device).to(memory_format=torch.channels_last)
 
     def logits(self, batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
         """Raw scores, float32.

@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -86,15 +87,23 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _read_pickle(path: Path) -> Any:
+    """What torch.load makes of it; its own words are left out, as they recommend to load without the check."""
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what makes it a file that is refused anyway
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} is refused: it is damaged, or a pickle with more than plain tensors, which could run code; "
             "save its state dict as .safetensors"
         ) from error
-    except (RuntimeError, EOFError, ValueError, OSError) as error:
-        raise ModelError(f"{path} is not a readable torch.save file: {error}") from error
+    except Exception as error:  # a damaged pickle fails with anything, from KeyError to struct.error
+        raise ModelError(
+            f"{path} is not a readable torch.save file of plain tensors (damaged, TorchScript, or too old a format); "
+            "save its state dict as .safetensors"
+        ) from error
 
 
 def _find_state(content: Any, path: Path) -> dict[str, torch.Tensor]:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from bandscope.api import audit
 from bandscope.classifiers import load_classifier
+from bandscope.cli.checks import check_folder, check_images
 from bandscope.cli.parsing import parse_bands, parse_batch_size, parse_overrides, parse_probes, parse_radii
 from bandscope.conventions import Convention
 from bandscope.report.grouping import asked_grouping, grouping
@@ -40,10 +42,13 @@ class Options:
 
 def run(options: Options, console: Console) -> None:
     """Audit, then print the summary and write the figures."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # on single images; what counts is recorded in `status`
     radii, bands = parse_radii(options.radii), parse_bands(options.bands)
     batch_size = parse_batch_size(options.settings["batch_size"])
     convention = Convention.named(options.convention, **options.convention_changes)
     store = options.store or _default_store(options.model, options.data)
+    folder = options.figures or store.parent / f"{store.stem}-figures"
+    check_folder(folder)
     console.print(f"Model  {options.model}\nData   {options.data}\nCube   {store}", markup=False)
     with _Bar(console) as bar:
         overrides = parse_overrides(options.preprocess_changes)
@@ -58,8 +63,8 @@ def run(options: Options, console: Console) -> None:
             progress=bar.update,
             **options.settings | {"batch_size": batch_size},
         )
+    check_images(cube, store)
     groups = grouping(cube, options.by)
-    folder = options.figures or store.with_name(f"{store.stem}-figures")
     with console.status("Intervals and figures ..."):
         text = summary(cube, groups)
         overview = write_overview(cube, groups, folder)

@@ -18,8 +18,9 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False, soft_wrap=False)
-err = Console(stderr=True, highlight=False)
+# No emoji: in "python:models:apple" a spec is no fruit.
+out = Console(highlight=False, soft_wrap=False, emoji=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 WHAT, HOW, WHERE, MACHINE = "What is measured", "Preprocessing and labels", "Results", "Machine"
@@ -252,7 +253,8 @@ def audit(
     try:
         command.run(options, out)
     except KeyboardInterrupt:
-        err.print("\nStopped. Finished blocks are stored: run the same command again to go on.")
+        again = "the same command without --overwrite" if overwrite else "the same command again"
+        err.print(f"\nStopped. Finished blocks are stored: run {again} to go on.")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -264,7 +266,7 @@ def table(
         str | None, typer.Option(help="class, imagenet (everyday groups), or a CSV of class,group.", metavar="GROUPS")
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the whole table to this file.")] = None,
-    rows: Annotated[int, typer.Option(help="Rows to show in the terminal.")] = 40,
+    rows: Annotated[int, typer.Option(min=0, help="Rows to show in the terminal.")] = 40,
 ) -> None:
     """Print a table of a store, or write it as CSV."""
     from bandscope.cli import table as command
@@ -278,7 +280,7 @@ def _model_and_data(model: str | None, data: str | None) -> tuple[str, str]:
             f"Only {model!r} was given: audit takes MODEL and DATA, such as `bandscope audit {model} folder:images`, "
             "or neither for the embedded ones."
         )
-    return model or "planted", data or "planted"
+    return "planted" if model is None else model, "planted" if data is None else data
 
 
 @app.command()

@@ -7,8 +7,10 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bandscope import analysis, cube
+from bandscope.cli.checks import check_images, check_whole, uncomputed
 from bandscope.errors import InputError, StoreError
 from bandscope.report.grouping import By, grouping
 
@@ -35,16 +37,32 @@ def run(store: Path, name: str, *, by: str | None, csv: Path | None, rows: int, 
     if csv is not None and not csv.parent.is_dir():
         raise InputError(f"--csv {csv}: the folder {csv.parent} does not exist.")
     with cube.open(store) as tree:
+        check_whole(store)
+        check_images(tree, store)
+        if missing := uncomputed(tree):
+            note = f"{missing} of {tree.sizes['image']} images are not computed yet: run the audit again."
+            console.print(Text(note, "yellow"))
         groups = grouping(tree, by).by if by else None
         table = TABLES[name](tree, groups)
     if csv is None:
         _show(table, rows, console)
         return
+    _write(table, csv)
+    console.print(f"{len(table)} rows -> {csv}", markup=False)
+
+
+def _write(table: pd.DataFrame, path: Path) -> None:
+    """The whole table or no file; what exists and is no file, such as /dev/stdout, is written to as it is."""
+    special = path.exists() and not path.is_file()
+    draft = path if special else path.with_name(f".{path.name}.draft")
     try:
-        table.to_csv(csv, index=False)
+        table.to_csv(draft, index=False)
+        if not special:
+            draft.replace(path)
     except OSError as error:
-        raise StoreError(f"--csv {csv} cannot be written: {error.strerror}.") from error
-    console.print(f"{len(table)} rows -> {csv}")
+        if not special:
+            draft.unlink(missing_ok=True)
+        raise StoreError(f"--csv {path} cannot be written: {error.strerror}.") from error
 
 
 def _show(table: pd.DataFrame, rows: int, console: Console) -> None:
@@ -55,12 +73,12 @@ def _show(table: pd.DataFrame, rows: int, console: Console) -> None:
         numeric = pd.api.types.is_numeric_dtype(table[column])
         shown.add_column(column, justify="right" if numeric else "left", no_wrap=True, overflow="ellipsis")
     for row in table[fitting].head(rows).itertuples(index=False):
-        shown.add_row(*map(_text, row))
+        shown.add_row(*(Text(_text(value)) for value in row))
     console.print(shown)
     left = [c for c in table.columns if c not in fitting]
     notes = [f"{len(table) - rows} more rows"] * (len(table) > rows) + [f"columns {', '.join(left)}"] * bool(left)
     if notes:
-        console.print(f"[dim]Not shown: {'; '.join(notes)}. --csv FILE writes everything.[/]")
+        console.print(Text(f"Not shown: {'; '.join(notes)}. --csv FILE writes everything.", "dim"))
 
 
 def _fitting(table: pd.DataFrame, width: int) -> list[str]:

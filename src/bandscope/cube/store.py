@@ -11,7 +11,7 @@ import os
 import shutil
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from bandscope.cube.schema import (
     CONDITION_VARIABLES,
     ROOT_VARIABLES,
     SCHEMA_VERSION,
+    STATUS,
     CubeHeader,
     header_tree,
     measured,
@@ -57,6 +58,15 @@ def open_cube(path: str | os.PathLike[str]) -> xr.DataTree:
     raise StoreError(f"{path} has {found}; this bandscope reads version {SCHEMA_VERSION}.")
 
 
+def is_store(path: Path) -> bool:
+    """Whether a path holds a bandscope store, of any version, even a damaged one."""
+    try:
+        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
+        return (path / MARKERS).is_dir() or "schema_version" in attributes
+    except (OSError, ValueError, KeyError, TypeError):
+        return (path / MARKERS).is_dir()
+
+
 class Store:
     """The one writer of a cube."""
 
@@ -72,8 +82,11 @@ class Store:
         self.images: int = self._group["status"].shape[0]  # type: ignore[union-attr]
 
     @classmethod
-    def create(cls, path: Path, header: CubeHeader, block_size: int) -> "Store":
-        """Make the store under a temporary name beside `path`, then rename it into place."""
+    def create(cls, path: Path, header: CubeHeader, block_size: int, *, replace: bool = False) -> "Store":
+        """Make the store under a temporary name beside `path`, then rename it into place.
+
+        With `replace`, what lies at `path` is deleted, but not before the new store is whole.
+        """
         partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
         try:
             with _clear_disk_errors(path), warnings.catch_warnings():
@@ -84,10 +97,17 @@ class Store:
                 _create_arrays(partial, header, block_size)
                 zarr.consolidate_metadata(partial)
                 (partial / MARKERS).mkdir()
+                if replace and path.exists():
+                    shutil.rmtree(path)
                 partial.rename(path)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return cls(path)
+
+    @property
+    def labels(self) -> NDArray[Any]:
+        """The model output that is right, for each image."""
+        return np.asarray(self._group["label"][:])  # type: ignore[index]
 
     @property
     def blocks(self) -> range:
@@ -99,13 +119,14 @@ class Store:
         return range(block * self.block_size, min(self.images, (block + 1) * self.block_size))
 
     def write(self, block: int, arrays: Arrays) -> None:
-        """Write every array of a block, then its marker; nothing counts before the marker."""
+        """Write every array of a block, `status` last, then its marker; nothing counts before them."""
         if missing := set(self._arrays) - set(arrays):
             raise StoreError(f"Block {block} lacks {sorted(missing)[0]}: nothing was written.")
         span = slice(self.images_of(block).start, self.images_of(block).stop)
         with _clear_disk_errors(self.path):
-            for name, array in self._arrays.items():
-                array[span] = arrays[name]  # type: ignore[index]
+            # Readers go by `status`: no image may be "ok" while any of its other arrays is still missing.
+            for name in sorted(self._arrays, key=lambda name: name == STATUS.name):
+                self._arrays[name][span] = arrays[name]  # type: ignore[index]
             self._mark(block)
 
     def read(self, block: int) -> dict[str, NDArray[Any]]:
@@ -116,6 +137,17 @@ class Store:
     def done(self) -> list[int]:
         """Blocks whose marker agrees with the chunk files on disk."""
         return [block for block in self.blocks if self._marker(block) == self._checksums(block)]
+
+    def damaged(self) -> list[int]:
+        """Blocks that were written whole and are so no longer: a chunk file is lost or has changed."""
+        return [b for b in self.blocks if self._marker(b) not in (None, self._checksums(b))]
+
+    def statuses(self, blocks: Iterable[int]) -> Iterator[tuple[int, str]]:
+        """(position, status) of every image of those blocks."""
+        for block in blocks:
+            span = self.images_of(block)
+            values = self._group["status"][span.start : span.stop]  # type: ignore[index]
+            yield from zip(span, map(str, np.asarray(values)), strict=True)
 
     def marked(self) -> int:
         """How many blocks have a marker (not verified): enough for a progress line."""
@@ -129,6 +161,7 @@ class Store:
 
     def _mark(self, block: int) -> None:
         marker = self.path / MARKERS / f"{block:06d}.json"
+        marker.parent.mkdir(exist_ok=True)  # copies of a store may lack hidden folders
         draft = marker.with_suffix(f".{uuid.uuid4().hex[:8]}.draft")
         with draft.open("w") as file:
             json.dump({"block": block, "crc32c": self._checksums(block)}, file, indent=1)
@@ -193,6 +226,4 @@ def _clear_disk_errors(path: Path) -> Iterator[None]:
                 f"The disk that holds {path} is full. Finished blocks are safe: free space and run the same "
                 "command again."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise StoreError(f"{path} cannot be written: {error.strerror}. Choose another --out.") from error
-        raise
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}. Choose another --out.") from error

@@ -12,6 +12,7 @@ from bandscope.errors import DataError, ImageError
 from bandscope.preprocess import Preprocess
 
 Crop = UInt8[np.ndarray, "h w c"]
+UNREADABLE = "cannot be read"  # what data sets say of a file or row that is not there, rather than of its content
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ def decoded_blocks(
     """Decode each (block, positions) in order, one block ahead, so that memory holds two blocks at most.
 
     Raises:
-        DataError: with `strict`, at the first image that cannot be decoded; otherwise where a whole block cannot,
-            since that is a missing disk rather than bad images, and must not be recorded as truth.
+        DataError: with `strict`, at the first image that cannot be decoded; otherwise where not one file of a block
+            can be read, since that is a missing disk rather than bad images, and must not be recorded as truth.
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="bandscope-decode")
     try:
@@ -57,6 +58,8 @@ def _decode(source: ImageSource, preprocess: Preprocess, position: int) -> Crop 
         return preprocess.crop(source[position])
     except ImageError as error:
         return f"corrupt: {error}"
+    except MemoryError:
+        return "corrupt: its resized pixels do not fit into memory"
 
 
 def _collect(
@@ -66,9 +69,9 @@ def _collect(
     bad = [(position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, str)]
     if bad and strict:
         raise DataError(f"{source.paths[bad[0][0]]} in {source.spec} is {bad[0][1]} (--strict stops at the first).")
-    if len(bad) == len(results) > 1:
+    if len(bad) == len(results) > 1 and all(UNREADABLE in reason for _, reason in bad):
         raise DataError(
-            f"None of {len(bad)} images of {source.spec} in a row can be decoded; the first, "
+            f"None of {len(bad)} images of {source.spec} in a row can be read; the first, "
             f"{source.paths[bad[0][0]]}, is {bad[0][1]}. Is the data still there?"
         )
     crops = tuple(None if isinstance(result, str) else result for result in results)

@@ -12,6 +12,7 @@ from bandscope.classifiers.base import Classifier
 from bandscope.cube.schema import CLEAN_VARIABLES, CONDITION_VARIABLES, TOP, Variable
 from bandscope.engine.decode import DecodedBlock
 from bandscope.engine.filters import FilterBank
+from bandscope.errors import BandscopeError, ModelError
 from bandscope.probes import ResolvedProbe
 
 Arrays = dict[str, NDArray[Any]]
@@ -81,7 +82,7 @@ def _measure_batch(
     padded = padded.to(device)
 
     def measured(images: Float[torch.Tensor, "n c h w"]) -> Outcome:
-        logits = classifier.logits(images)
+        logits = _logits(classifier, images)
         tick(len(crops))
         return {name: values[: len(crops)] for name, values in outcome(logits, padded).items()}
 
@@ -90,6 +91,22 @@ def _measure_batch(
         results[name, index] = measured(images) | {"out_of_range": outside[: len(crops)]}
     # One wait for the device a batch, not one a condition.
     return {key: {name: values.cpu() for name, values in result.items()} for key, result in results.items()}
+
+
+def _logits(classifier: Classifier, images: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
+    try:
+        return classifier.logits(images)
+    except BandscopeError:
+        raise
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{classifier.spec} does not fit into the memory of {images.device} with {len(images)} images a forward "
+            "pass; start again with --overwrite and a smaller --batch-size."
+        ) from error
+    except Exception as error:  # a network may fail with anything
+        shape = " x ".join(map(str, images.shape))
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ModelError(f"{classifier.spec} fails on a batch of {shape}: {reason}") from error
 
 
 def _stack(
@@ -108,6 +125,7 @@ def _spans(count: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _concatenate(outcomes: Sequence[Outcome]) -> Outcome:
+    _check_equal(outcomes)
     return {name: torch.cat([one[name] for one in outcomes]) for name in outcomes[0]}
 
 
@@ -115,9 +133,16 @@ def _assemble(outcomes: Mapping[tuple[str, int], Outcome], probes: Sequence[Reso
     arrays = {v.name: outcomes["clean", 0][v.name.removeprefix("clean_")].numpy() for v in CLEAN_VARIABLES}
     for probe in probes:
         conditions = [outcomes[probe.name, index] for index in range(len(probe.cutoffs))]
+        _check_equal([outcomes["clean", 0], *conditions])
         for v in CONDITION_VARIABLES:
             arrays[f"{probe.name}/{v.name}"] = torch.stack([c[v.name] for c in conditions], dim=1).numpy()
     return arrays
+
+
+def _check_equal(outcomes: Sequence[Outcome]) -> None:
+    ranks = sorted({outcome["top5_class"].shape[1] for outcome in outcomes})
+    if len(ranks) > 1:
+        raise ModelError(f"The classifier gives now {ranks[0]} and now {ranks[1]} classes; they must stay the same.")
 
 
 def _masked(

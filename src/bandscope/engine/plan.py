@@ -11,6 +11,7 @@ from bandscope.errors import InputError, StoreError
 
 DEFAULT_BATCH = 32
 BLOCK_IMAGES = 32  # at least so many images a block: fewer would make many small files
+MAX_THREADS = 1024  # more would be a typing error, and OpenMP dies of it
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -24,12 +25,16 @@ class Request:
     precision: str | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size not in (None, "auto") and not (isinstance(self.batch_size, int) and self.batch_size >= 1):
+        if self.batch_size not in (None, "auto") and not _is_count(self.batch_size):
             raise InputError(f"batch_size={self.batch_size!r} is not possible; give a number >= 1 or 'auto'.")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads={self.threads} is not possible; give a number >= 1.")
+        if self.threads is not None and not (_is_count(self.threads) and self.threads <= MAX_THREADS):
+            raise InputError(f"threads={self.threads!r} is not possible; give a number from 1 to {MAX_THREADS}.")
         if self.precision not in (None, *DTYPES):
             raise InputError(f"precision={self.precision!r} is not known; there are {', '.join(DTYPES)}.")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from bandscope.engine.decode import decoded_blocks
 from bandscope.engine.filters import FilterBank
 from bandscope.engine.measure import Arrays, measure_block
 from bandscope.engine.plan import Plan
+from bandscope.errors import DataError
 from bandscope.probes import ResolvedProbe
 
 # Called with (forward passes done since the last call, in all, images in all); the first call tells what was stored.
@@ -51,6 +52,8 @@ def run(job: Job, store: Store, settings: Settings) -> None:
     """Measure and write every block that the store does not hold; safe to kill and to repeat."""
     done = set(store.done())
     todo = [block for block in store.blocks if block not in done]
+    if settings.strict:
+        _refuse_failures(job.source, store.statuses(done))
     if todo:
         store.tidy()
     stored, total = _passes(store, done, job.probes), _passes(store, store.blocks, job.probes)
@@ -63,6 +66,8 @@ def extend(job: Job, old: Store, new: Store, settings: Settings) -> None:
     """Fill `new`, whose conditions hold those of `old`: copy what is known, measure the rest, swap the stores."""
     known, missing = _split(job.probes, old)
     done, held = set(new.done()), set(old.done())
+    if settings.strict:
+        _refuse_failures(job.source, (*old.statuses(held), *new.statuses(done)))
     partly = [block for block in new.blocks if block in held]
     wholly = [block for block in new.blocks if block not in held]
     total = _passes(new, partly, missing) + _passes(new, wholly, job.probes)
@@ -77,7 +82,7 @@ def extend(job: Job, old: Store, new: Store, settings: Settings) -> None:
 
 def swap(old: Path, new: Path) -> None:
     """Put the finished `new` in the place of `old`; `recover` finishes a swap that was cut short."""
-    retired = old.with_name(f".{old.name}.retired")
+    retired = _retired_path(old)
     shutil.rmtree(retired, ignore_errors=True)
     old.rename(retired)
     new.rename(old)
@@ -90,10 +95,23 @@ def extending_path(path: Path) -> Path:
 
 
 def recover(path: Path) -> None:
-    """Finish a swap that a kill cut short between its two renames."""
-    if not path.exists() and extending_path(path).exists():
-        extending_path(path).rename(path)
-        shutil.rmtree(path.with_name(f".{path.name}.retired"), ignore_errors=True)
+    """Finish a swap that a kill cut short; without a retired store there was none, and nothing is touched."""
+    retired, growing = _retired_path(path), extending_path(path)
+    if not retired.exists():
+        return
+    if not path.exists():
+        (growing if growing.exists() else retired).rename(path)
+    shutil.rmtree(retired, ignore_errors=True)
+
+
+def discard_extension(path: Path) -> None:
+    """Delete what an interrupted extension of the store at `path` has left."""
+    shutil.rmtree(extending_path(path), ignore_errors=True)
+
+
+def _retired_path(path: Path) -> Path:
+    """Where the old store waits while the extended one takes its place."""
+    return path.with_name(f".{path.name}.retired")
 
 
 def _measured(
@@ -115,10 +133,17 @@ def _measured(
             job.source, preprocess, spans, workers=settings.workers, strict=settings.strict
         ):
             labels = job.labels[np.asarray(decoded.positions)]
-            yield (
-                decoded.block,
-                measure_block(job.classifier, bank, probes, decoded, labels, job.plan.batch_size, device, tick),
-            )
+            arrays = measure_block(job.classifier, bank, probes, decoded, labels, job.plan.batch_size, device, tick)
+            if settings.strict:
+                _refuse_failures(job.source, zip(decoded.positions, arrays["status"], strict=True))
+            yield decoded.block, arrays
+
+
+def _refuse_failures(source: ImageSource, statuses: Iterable[tuple[int, str]]) -> None:
+    """With --strict, stop at the first image that would count in no statistic."""
+    for position, status in statuses:
+        if status != "ok":
+            raise DataError(f"{source.paths[position]} in {source.spec} is {status} (--strict stops at the first).")
 
 
 @contextmanager

@@ -63,5 +63,8 @@ def _save_if_any(draw: Callable[[], Any], path: Path) -> Path | None:
 
 def _write_csv(table: pd.DataFrame, path: Path) -> None:
     draft = path.with_suffix(".csv.draft")
-    table.to_csv(draft, index=False)
-    draft.replace(path)
+    try:
+        table.to_csv(draft, index=False)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
