@@ -119,6 +119,8 @@ def audit(
     if out is None:
         return _in_memory(subject, settings)
     path = Path(out)
+    if not path.name:  # "", "." or "/"
+        raise StoreError(f"{path} is a folder, not a store; give --out a name of its own, such as audit.zarr.")
     engine.recover(path)
     if overwrite and path.exists():
         _check_ours(path)

@@ -1,6 +1,7 @@
 """`timm:NAME`: any network of timm, with its published weights or a file of your own."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 import timm
@@ -96,6 +97,9 @@ def _input_size(config: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[
 
 def _check_name(name: str) -> None:
     if name.startswith(HUBS) or timm.is_model(name):
+        return
+    import_module("bandscope.nn")  # registers our own networks; by name, as classifiers know nothing of layers
+    if timm.is_model(name):
         return
     raise ModelError(f"timm has no model {name!r}.{nearest(name, timm.list_models())}")
 

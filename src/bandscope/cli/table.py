@@ -28,6 +28,7 @@ TABLES: dict[str, Make] = {
     "band-accuracy": lambda tree, by: analysis.band_accuracy(analysis.bands(tree, by or "class")),
 }
 PER_IMAGE = ("samples",)
+OVER_BANDS = ("curves",)  # what there is for band probes alone
 
 
 def run(store: Path, name: str, *, by: str | None, csv: Path | None, rows: int, console: Console) -> None:
@@ -42,6 +43,10 @@ def run(store: Path, name: str, *, by: str | None, csv: Path | None, rows: int, 
         if missing := uncomputed(tree):
             note = f"{missing} of {tree.sizes['image']} images are not computed yet: run the audit again."
             console.print(Text(note, "yellow"))
+        if name not in OVER_BANDS and not any("radius" in group.dims for group in tree.children.values()):
+            raise InputError(
+                f"The table {name!r} needs a low-pass or high-pass probe; {store} has {[*tree.children]}."
+            )
         groups = grouping(tree, by).by if by else None
         table = TABLES[name](tree, groups)
     if csv is None:

@@ -36,6 +36,7 @@ from bandscope.cube.schema import (
 from bandscope.errors import StoreError
 
 MARKERS = ".blocks"
+HEADER = ".header.json"  # checksums of labels, names and coordinates
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -72,11 +73,12 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _clear_disk_errors(path):  # noqa: SIM117  (the comment belongs to the inner one)
+        with _clear_disk_errors(path):
             # Written even where all values equal the fill: a lost chunk must never read as data.
             with zarr.config.set({"array.write_empty_chunks": True}):
                 self._group = zarr.open_group(path, mode="r+", use_consolidated=True)
                 self._arrays = {name: self._group[name] for name in _measured(self._group)}
+            _check_header(path)
         self.attributes: dict[str, Any] = dict(self._group.attrs)
         self.block_size: int = self._group["status"].chunks[0]  # type: ignore[union-attr]
         self.images: int = self._group["status"].shape[0]  # type: ignore[union-attr]
@@ -97,6 +99,7 @@ class Store:
                 _create_arrays(partial, header, block_size)
                 zarr.consolidate_metadata(partial)
                 (partial / MARKERS).mkdir()
+                (partial / HEADER).write_text(json.dumps(_header_checksums(partial), indent=1))
                 if replace and path.exists():
                     shutil.rmtree(path)
                 partial.rename(path)
@@ -184,6 +187,30 @@ class Store:
     def _chunk(self, name: str, block: int) -> Path:
         array = self._arrays[name]
         return self.path / name / "c" / "/".join([str(block)] + ["0"] * (array.ndim - 1))  # type: ignore[union-attr]
+
+
+def _header_checksums(path: Path) -> dict[str, str | None]:
+    """Of every chunk file of a store that holds no measurement yet."""
+    chunks = (file for file in path.rglob("*") if file.is_file() and file.name != "zarr.json")
+    return {file.relative_to(path).as_posix(): _crc32c(file) for file in sorted(chunks)}
+
+
+def _check_header(path: Path) -> None:
+    """Labels, names and coordinates belong to no block, and cannot be computed again.
+
+    Raises:
+        StoreError: naming the first file that is lost or has changed.
+    """
+    try:
+        known: dict[str, str | None] = json.loads((path / HEADER).read_text())
+    except (OSError, ValueError):
+        return  # copies of a store may lack hidden folders
+    for name, checksum in known.items():
+        if _crc32c(path / name) != checksum:
+            raise StoreError(
+                f"{path} is damaged: {name} is lost or has changed. Start again with --overwrite, or choose another "
+                "--out."
+            )
 
 
 def _measured(group: zarr.Group) -> list[str]:

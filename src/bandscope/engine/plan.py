@@ -77,7 +77,10 @@ def resolve_plan(request: Request, images: int, classifier: Classifier) -> Plan:
 
 def adopt_plan(request: Request, stored: dict[str, Any], images: int, classifier: Classifier) -> Plan:
     """The store's plan, unless the user explicitly asked for something else: then a list of what differs."""
-    plan = Plan(**stored)
+    try:
+        plan = Plan(**stored)
+    except TypeError as error:
+        raise StoreError(f"The store's plan cannot be read ({error}); start again with --overwrite.") from error
     asked = {name: value for name, value in asdict(request).items() if value not in (None, "auto")}
     if "batch_size" in asked:
         asked["batch_size"] = min(asked["batch_size"], images)

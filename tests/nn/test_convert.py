@@ -1,0 +1,569 @@
+"""`convert_depthwise` in three modes, against PyTorch's own convolutions, NumPy, SciPy and the paper's numbers."""
+
+import copy
+import pickle
+from collections import Counter
+
+import numpy as np
+import pytest
+import timm
+import torch
+import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import ive
+from timm.layers import CondConv2d, StdConv2d
+from timm.layers.conv2d_same import Conv2dSame
+from torch import nn
+
+from bandscope.errors import InputError
+from bandscope.nn.convert import convert_depthwise
+from bandscope.nn.layers import DerivativeConv2d
+from bandscope.nn.operators import SECOND_ORDER
+
+MODES = ("paper", "project", "learn-mix")
+SIZES = [(3, 3), (5, 5), (7, 7), (9, 9), (1, 7), (7, 1), (1, 3), (3, 1), (3, 5)]
+
+
+def depthwise(channels: int = 12, size: tuple[int, int] = (3, 3), multiplier: int = 1, **options) -> nn.Conv2d:
+    padding = tuple(length // 2 for length in size)
+    options = {"padding": padding, **options}
+    return nn.Conv2d(channels, channels * multiplier, size, groups=channels, **options)
+
+
+def discrete_gaussian(sigma: float, radius: int) -> np.ndarray:
+    taps = ive(np.abs(np.arange(-radius, radius + 1)), sigma**2)
+    return taps / taps.sum()
+
+
+def line(order: int, sigma: float, length: int) -> np.ndarray:
+    """Lindeberg's kernels with SciPy: central differences of the cut and normalised discrete Gaussian."""
+    difference = {0: [1.0], 1: [-0.5, 0, 0.5], 2: [1.0, -2, 1]}[order]
+    if length == 1:
+        return np.ones(1)
+    return np.convolve(discrete_gaussian(sigma, length // 2 - (len(difference) - 1) // 2), difference[::-1])[::-1]
+
+
+ORDERS = {"g": (0, 0), "dx": (0, 1), "dy": (1, 0), "dxx": (0, 2), "dxy": (1, 1), "dyy": (2, 0)}
+
+
+def fitting(size: tuple[int, int]) -> list[str]:
+    return [n for n, orders in ORDERS.items() if all(k > 1 or not o for k, o in zip(size, orders, strict=True))]
+
+
+def jet(sigma: float, size: tuple[int, int]) -> np.ndarray:
+    lines = [[line(o, sigma, k) for o, k in zip(ORDERS[n], size, strict=True)] for n in fitting(size)]
+    return np.stack([np.outer(y, x) for y, x in lines])
+
+
+def planted(size: tuple[int, int], seed: int = 0) -> tuple[nn.Conv2d, list[str], np.ndarray]:
+    """A layer whose kernels are jet members, their names and their scales."""
+    rng = np.random.default_rng(seed)
+    names = fitting(size) * 4
+    sigmas = rng.uniform(0.4, 0.75 * max(size), len(names))
+    taps = [rng.normal() * jet(s, size)[fitting(size).index(n)] for n, s in zip(names, sigmas, strict=True)]
+    layer = depthwise(len(names), size).double()
+    layer.weight.data = torch.tensor(np.stack(taps))[:, None]
+    return layer, names, sigmas
+
+
+# The plan
+
+
+def test_mobilenet_on_the_papers_plan():
+    """Operators and touched channels of PAPER.md's table, which has MobileNetV1's layers (its stem stays dense)."""
+    _, report = convert_depthwise(timm.create_model("mobilenetv1_100"), "paper")
+    touched = [15, "blur", 60, "blur", 125, "blur", 255, "local", 255, "local", 255, "blur", 510]
+    for row, expected in zip(report.rows, touched, strict=True):
+        if expected == "blur":
+            assert row.became == f"{row.channels} g, sigma 1, stride 2 folded in"
+        elif expected == "local":
+            assert row.became == "256 g, 256 pass, sigma 0.707 to 1.41"
+        else:
+            each = ", ".join(f"{expected // 5} {name}" for name in ("dx", "dy", "dxx", "dyy", "dxy"))
+            assert row.became == f"{each}, {row.channels - expected} pass, 3 taps"
+
+
+def test_paper_taps_are_those_of_the_paper():
+    new, _ = convert_depthwise(nn.Sequential(depthwise(24)), "paper")
+    weight = new[0].weight
+    listed = [
+        [[0, 0, 0], [1, 0, -1], [0, 0, 0]],
+        [[0, -1, 0], [0, 0, 0], [0, 1, 0]],
+        [[0, 0, 0], [-1, 2, -1], [0, 0, 0]],
+        [[0, -1, 0], [0, 2, 0], [0, -1, 0]],
+        [[-1, 0, 1], [0, 0, 0], [1, 0, -1]],
+    ]
+    passed = [[0, 0, 0], [0, 1, 0], [0, 0, 0]]
+    assert weight[:, 0].tolist() == [*listed, *listed, *[passed] * 14]
+
+
+def test_a_stride_is_folded_into_a_blur():
+    sampled = np.exp(-0.5 * np.arange(-1, 2) ** 2)
+    new, _ = convert_depthwise(nn.Sequential(depthwise(6, stride=2)), "paper")
+    for taps in new[0].weight[:, 0].numpy():
+        np.testing.assert_allclose(taps, np.outer(sampled, sampled) / sampled.sum() ** 2, rtol=1e-6)
+    wide, _ = convert_depthwise(nn.Sequential(depthwise(6, (9, 9), stride=4)), "paper")
+    for taps in wide[0].weight[:, 0].numpy():
+        np.testing.assert_allclose(taps, np.outer(*[discrete_gaussian(2.0, 4)] * 2), rtol=1e-5)
+
+
+@pytest.mark.parametrize("multiplier", [1, 2, 3])
+@pytest.mark.parametrize("size", SIZES)
+def test_no_channel_is_subsampled_bare(size, multiplier):
+    stride = tuple(2 if length > 1 else 1 for length in size)
+    new, _ = convert_depthwise(nn.Sequential(depthwise(10, size, multiplier, stride=stride)), "paper")
+    weight = new[0].weight[:, 0]
+    assert "identity" not in new[0].operators
+    blurs = weight[::multiplier]
+    assert (blurs > 0).all()
+    assert torch.allclose(blurs.sum((1, 2)), torch.ones(10))
+    # at the highest frequency that a stride of 2 keeps, and beyond it, the blur must not amplify
+    signs = (-1.0) ** torch.arange(size[1]) if size[1] > 1 else (-1.0) ** torch.arange(size[0])[:, None]
+    assert (abs((blurs * signs).sum((1, 2))) < 0.3).all()
+
+
+@given(st.integers(2, 400))
+def test_half_of_the_channels_are_touched_in_equal_numbers(channels):
+    new, _ = convert_depthwise(nn.Sequential(depthwise(channels)), "paper")
+    counts = Counter(new[0].operators)
+    touched = channels - counts["identity"]
+    if channels // 2 >= 5:
+        assert touched == 5 * (channels // 2 // 5)
+        assert {counts[name] for name in SECOND_ORDER} == {touched // 5}
+    else:
+        assert touched == channels // 2
+    assert new[0].operators[touched:] == ("identity",) * (channels - touched)
+
+
+def test_with_several_outputs_a_channel_each_input_passes_once():
+    new, _ = convert_depthwise(nn.Sequential(depthwise(7, multiplier=3)), "paper")
+    names = np.reshape(new[0].operators, (7, 3))
+    assert (names[:, 0] == "identity").all()
+    assert "identity" not in names[:, 1:]
+
+
+def test_wide_kernels_get_derivatives_that_fit():
+    new, _ = convert_depthwise(nn.Sequential(depthwise(20, (7, 7))), "paper")
+    x = torch.arange(-3.0, 4).expand(7, 7).double()
+    monomials = {"dx": x, "dy": x.T, "dxx": x**2 / 2, "dyy": x.T**2 / 2, "dxy": x * x.T}
+    for name, taps in zip(new[0].operators[:10], new[0].double().weight[:10, 0], strict=True):
+        gain = float((taps * monomials[name]).sum())
+        assert gain == pytest.approx(1.5 ** (2 if len(name) == 3 else 1), rel=1e-5), name
+        assert abs(float(taps.sum())) < 1e-6
+
+
+def test_parallel_branches_share_a_role():
+    model = nn.Sequential(
+        nn.ModuleDict({"0": depthwise(20), "1": depthwise(20, (5, 5)), "2": depthwise(20, (7, 7))}),
+        depthwise(20),
+        depthwise(20),
+    )
+    _, report = convert_depthwise(model, "paper")
+    assert [("dx" in row.became) for row in report.rows] == [True, True, True, False, True]
+
+
+# One layer at a time
+
+
+GEOMETRIES = {
+    "bias": (nn.Conv2d, {"bias": True}),
+    "stride": (nn.Conv2d, {"stride": 2}),
+    "strides that differ": (nn.Conv2d, {"stride": (2, 1)}),
+    "dilation": (nn.Conv2d, {"dilation": 2, "padding": 2}),
+    "no padding": (nn.Conv2d, {"padding": 0}),
+    "wide padding": (nn.Conv2d, {"padding": (4, 1)}),
+    "same": (nn.Conv2d, {"padding": "same", "dilation": 3}),
+    "valid": (nn.Conv2d, {"padding": "valid"}),
+    "reflect": (nn.Conv2d, {"padding_mode": "reflect"}),
+    "replicate": (nn.Conv2d, {"padding_mode": "replicate"}),
+    "circular": (nn.Conv2d, {"padding_mode": "circular", "stride": 2}),
+    "multiplier": (nn.Conv2d, {"out_channels": 18}),
+    "timm's same": (Conv2dSame, {"stride": 2}),
+    "timm's same, dilated": (Conv2dSame, {"stride": 2, "dilation": 2}),
+    "torchvision's": (lambda *a, **k: torchvision.ops.Conv2dNormActivation(*a, **k, norm_layer=None)[0], {}),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_the_layer_is_the_same_convolution_with_other_kernels(name, mode):
+    make, options = GEOMETRIES[name]
+    old = make(6, **{"out_channels": 6, "kernel_size": 3, "groups": 6, "padding": 1, "bias": False, **options})
+    layer, _ = convert_depthwise(old, mode)
+    assert isinstance(layer, DerivativeConv2d)
+    image = torch.randn(2, 6, 11, 14)
+    with torch.no_grad():
+        new = layer(image)
+        assert not torch.equal(new, old(image))
+        old.weight.copy_(layer.weight)
+        torch.testing.assert_close(new, old(image))
+    assert layer.bias is None or torch.equal(layer.bias, old.bias)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("size", SIZES)
+def test_every_kernel_size_in_every_mode(size, mode):
+    old = depthwise(11, size)
+    layer, report = convert_depthwise(old, mode)
+    image = torch.randn(1, 11, 12, 13)
+    assert layer(image).shape == old(image).shape
+    assert layer.kernel_size == old.kernel_size
+    assert not report.left
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_dtype_and_mode_stay(dtype, mode):
+    old = depthwise(10, bias=True).to(dtype).eval()
+    layer, _ = convert_depthwise(old, mode)
+    assert {t.dtype for t in (*layer.parameters(), *layer.buffers(), layer.weight)} == {dtype}
+    assert not layer.training
+    assert layer(torch.zeros(1, 10, 5, 5, dtype=dtype)).dtype == dtype
+
+
+def test_a_frozen_bias_stays_frozen():
+    old = depthwise(10, bias=True)
+    old.bias.requires_grad_(False)
+    layer, _ = convert_depthwise(old, "paper")
+    assert not layer.bias.requires_grad
+    assert layer.bias is not old.bias
+
+
+# Projection on the jet
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_planted_members_are_recovered(size):
+    old, names, _ = planted(size)
+    layer, report = convert_depthwise(old, "project")
+    if size not in {(1, 3), (3, 1)}:  # whose members are alike: dxx at any scale, g = a + b dxx
+        assert list(layer.operators) == names
+    assert report.rows[0].residual < 1e-5
+    assert report.rows[0].residual_jet < 1e-5
+    largest = old.weight.detach().abs().amax((1, 2, 3), keepdim=True)
+    torch.testing.assert_close(layer.weight / largest, old.weight.detach() / largest, rtol=0, atol=2e-3)
+
+
+@pytest.mark.parametrize("size", [(3, 3), (5, 5), (1, 7)])
+def test_residuals_are_the_least_squares_of_numpy(size):
+    """Against an exhaustive search with SciPy's Bessel functions and NumPy's least squares, on 2000 scales."""
+    old = depthwise(8, size)
+    grid = np.geomspace(0.2, max(size), 2000)
+    jets = [jet(sigma, size).reshape(len(fitting(size)), -1) for sigma in grid]
+    member = whole = 0.0
+    kernels = old.weight.detach().double().numpy().reshape(8, -1)
+    for kernel in kernels:
+        member += max(((j @ kernel) ** 2 / (j**2).sum(1)).max() for j in jets)
+        whole += max(((np.linalg.qr(j.T)[0].T @ kernel) ** 2).sum() for j in jets)
+    _, report = convert_depthwise(old, "project")
+    energy = (kernels**2).sum()
+    assert report.rows[0].residual == pytest.approx(1 - member / energy, abs=1e-4)
+    assert report.rows[0].residual_jet == pytest.approx(1 - whole / energy, abs=1e-4)
+    layer = convert_depthwise(old, "project").model
+    left = ((kernels - layer.weight.numpy().reshape(8, -1)) ** 2).sum() / energy
+    assert left == pytest.approx(report.rows[0].residual, abs=1e-5)
+    mixed = convert_depthwise(old, "learn-mix").model
+    left = ((kernels - mixed.weight.detach().numpy().reshape(8, -1)) ** 2).sum() / energy
+    assert left == pytest.approx(report.rows[0].residual_jet, abs=1e-5)
+
+
+def test_a_projection_projects_to_itself():
+    once, _ = convert_depthwise(depthwise(30, (5, 5)), "project")
+    again = depthwise(30, (5, 5))
+    again.weight.data = once.weight.clone()
+    twice, report = convert_depthwise(again, "project")
+    torch.testing.assert_close(twice.weight, once.weight, rtol=0, atol=1e-3)
+    assert report.rows[0].residual < 1e-5
+
+
+def test_kernels_of_zeros_stay_zero():
+    old = depthwise(4)
+    old.weight.data[:2] = 0
+    for mode in ("project", "learn-mix"):
+        layer, report = convert_depthwise(old, mode)
+        assert not layer.weight[:2].any()
+        assert np.isfinite(report.rows[0].residual)
+    old.weight.data.zero_()
+    layer, report = convert_depthwise(old, "project")
+    assert np.isnan(report.rows[0].residual)
+    assert not layer.weight.any()
+
+
+def test_a_mix_learns_and_keeps_its_span():
+    layer, report = convert_depthwise(depthwise(5, (5, 5)), "learn-mix")
+    assert [p.shape for p in layer.parameters() if p.requires_grad] == [(5,), (5, 6)]
+    assert (report.rows[0].weights, report.rows[0].learned) == (125, 30)
+    bases = torch.linalg.qr(layer.taps.basis.flatten(2).mT)[0]
+    before = layer.weight.detach()
+    layer(torch.randn(2, 5, 9, 9)).square().sum().backward()
+    torch.optim.SGD(layer.parameters(), 0.1).step()
+    assert not torch.allclose(layer.weight, before)
+    flat = layer.weight.detach().flatten(1)[..., None]
+    torch.testing.assert_close(bases @ (bases.mT @ flat), flat)
+
+
+def test_project_and_paper_learn_nothing():
+    for mode in ("paper", "project"):
+        layer, report = convert_depthwise(depthwise(12, bias=False), mode)
+        assert not list(layer.parameters())
+        assert report.rows[0].learned == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_state_dicts_hold_what_came_from_the_weights(mode):
+    first, second = (convert_depthwise(nn.Sequential(depthwise(10), nn.BatchNorm2d(10)), mode)[0] for _ in range(2))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(first[0].weight, second[0].weight)
+    again = pickle.loads(pickle.dumps(first))
+    assert torch.equal(first[0].weight, again[0].weight)
+
+
+# Whole networks
+
+
+class Twice(nn.Module):
+    """One module in two places."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(depthwise(10), nn.ReLU())
+        self.second = nn.ModuleList([self.first[0]])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second[0](self.first(x))
+
+
+def test_a_shared_module_stays_shared():
+    new, report = convert_depthwise(Twice(), "project")
+    assert [row.name for row in report.rows] == ["first.0"]
+    assert new.first[0] is new.second[0]
+    assert isinstance(new.first[0], DerivativeConv2d)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_given_model_is_not_touched(mode):
+    model = timm.create_model("mobilenetv3_small_050").eval()
+    image = torch.randn(1, 3, 64, 64)
+    state, modules, out = copy.deepcopy(model.state_dict()), list(model.modules()), model(image)
+    new, _ = convert_depthwise(model, mode)
+    new(image)
+    assert all(a is b for a, b in zip(modules, model.modules(), strict=True))
+    assert torch.equal(out, model(image))
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, state[name])
+    shared = {id(p) for p in model.parameters()} & {id(p) for p in new.parameters()}
+    assert not shared
+
+
+def test_include_and_exclude():
+    model = timm.create_model("mobilenetv1_100")
+    _, report = convert_depthwise(model, include=["blocks.3.*", "blocks.4.*"], exclude=["*.0.conv_dw"])
+    assert [row.name for row in report.replaced] == [f"blocks.3.{i}.conv_dw" for i in range(1, 6)] + [
+        "blocks.4.1.conv_dw"
+    ]
+    reasons = {row.name: row.reason for row in report.left}
+    assert reasons["blocks.0.0.conv_dw"] == "not in include"
+    assert reasons["blocks.3.0.conv_dw"] == "excluded by '*.0.conv_dw'"
+
+
+def test_a_dry_run_prints_the_plan_and_changes_nothing(capsys):
+    model = timm.create_model("mobilenetv1_100")
+    same, report = convert_depthwise(model, "project", dry_run=True)
+    assert same is model
+    printed = capsys.readouterr().out
+    assert printed.strip() == str(report)
+    assert "13 of 13 grouped convolutions replaced" in printed
+    assert "blocks.3.5.conv_dw  512 -> 512, 3 x 3, stride 1 x 1" in printed
+    assert not any(isinstance(module, DerivativeConv2d) for module in model.modules())
+
+
+def test_the_report_is_a_table():
+    table = convert_depthwise(timm.create_model("mobilenetv1_100"), "project").report.table()
+    assert list(table["channels"])[-1] == 1024
+    assert table["residual"].between(table["residual_jet"], 1).all()
+    assert (table["reason"] == "").all()
+
+
+class Scaled(nn.Conv2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) * 2
+
+
+def test_what_cannot_be_replaced_is_left_with_a_reason():
+    odd = depthwise(4)
+    broken = depthwise(4)
+    broken.weight.data[0, 0, 0, 0] = torch.nan
+    model = nn.ModuleDict(
+        {
+            "odd": odd,
+            "grouped": nn.Conv2d(8, 8, 3, groups=2),
+            "pointwise": nn.Conv2d(4, 4, 1, groups=4),
+            "even": nn.Conv2d(4, 4, 2, groups=4),
+            "own": Scaled(4, 4, 3, groups=4),
+            "standardised": StdConv2d(4, 4, 3, groups=4),
+            "conditional": CondConv2d(4, 4, 3, groups=4),
+            "one": nn.Conv1d(4, 4, 3, groups=4),
+            "up": nn.ConvTranspose2d(4, 4, 3, groups=4),
+            "broken": broken,
+            "ours": DerivativeConv2d(10),
+            "bare": nn.Conv2d(4, 4, (1, 3), stride=2, groups=4),
+            "dense": nn.Conv2d(4, 4, 3),
+        }
+    )
+    new, report = convert_depthwise(model, "paper")
+    assert [row.name for row in report.replaced] == ["odd"]
+    assert {row.name: row.reason for row in report.left} == {
+        "grouped": "not depthwise: 2 groups of 4 channels",
+        "pointwise": "1 x 1 kernel",
+        "even": "even kernel 2 x 2: no centre",
+        "own": "Scaled: has a forward of its own",
+        "standardised": "StdConv2d: has a forward of its own",
+        "conditional": "CondConv2d: not an nn.Conv2d",
+        "one": "Conv1d: not an nn.Conv2d",
+        "up": "ConvTranspose2d: not an nn.Conv2d",
+        "broken": "weights that are not finite",
+        "ours": "already made of blurs and derivatives",
+        "bare": "a stride across an axis of one tap: no blur can be folded in",
+    }
+    assert all(type(new[row.name]) is type(model[row.name]) for row in report.left)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "words"),
+    [
+        (depthwise(), {"mode": "projekt"}, "No mode 'projekt'; there are paper, project, learn-mix. Did you mean"),
+        (depthwise(), {"include": "conv"}, "include is a list of globs"),
+        (nn.Sequential(depthwise()), {"exclude": ["blocks.*"]}, "exclude: 'blocks.*' matches none of the model's 1"),
+        (
+            nn.Sequential(depthwise()),
+            {"exclude": ["0"]},
+            "Nothing is left to replace in Sequential: 0: excluded",
+        ),
+        (nn.Conv2d(3, 8, 3), {}, "Conv2d has no depthwise convolution"),
+        (nn.Sequential(nn.Conv2d(4, 4, 2, groups=4)), {}, "0: even kernel 2 x 2"),
+        (nn.Sequential(DerivativeConv2d(10)), {}, "already made of blurs"),
+    ],
+)
+def test_bad_input_is_refused_before_any_work(model, settings, words):
+    with pytest.raises(InputError, match=words.replace("*", r"\*").replace("(", r"\(")):
+        convert_depthwise(model, **settings)
+
+
+def test_a_converted_network_is_exported():
+    model, _ = convert_depthwise(
+        nn.Sequential(depthwise(10, stride=2), nn.ReLU(), depthwise(10, (5, 5))), "learn-mix"
+    )
+    image = torch.randn(2, 10, 16, 16)
+    exported = torch.export.export(model.eval(), (image,), strict=False).module()
+    torch.testing.assert_close(exported(image), model(image))
+
+
+# Families
+
+TIMM = {
+    "mobilenetv1_100": (64, {"pad_type": "same"}),
+    "mobilenetv2_050": (64, {}),
+    "mobilenetv3_small_050": (64, {}),
+    "mobilenetv4_conv_small": (64, {}),
+    "tf_efficientnet_b0": (64, {}),
+    "tf_efficientnetv2_b0": (64, {}),
+    "efficientnet_lite0": (64, {}),
+    "mnasnet_small": (64, {}),
+    "mixnet_s": (64, {}),
+    "ghostnet_050": (64, {}),
+    "rexnet_100": (64, {}),
+    "fbnetc_100": (64, {}),
+    "tinynet_e": (64, {}),
+    "convnext_atto": (64, {}),
+    "inception_next_tiny": (64, {}),
+    "fastvit_t8": (64, {}),
+    "repvit_m0_9": (64, {}),
+    "mobileone_s0": (64, {}),
+    "focalnet_tiny_srf": (64, {}),
+    "convmixer_768_32": (56, {}),
+    "edgenext_xx_small": (64, {}),
+    "mobilevitv2_050": (64, {}),
+    "coat_tiny": (64, {"img_size": 64}),
+    "pvt_v2_b0": (64, {}),
+    "xcit_nano_12_p16_224": (64, {"img_size": 64}),
+    "starnet_s1": (64, {}),
+    "efficientformerv2_s0": (224, {}),
+}
+TORCHVISION = {
+    "mobilenet_v2": (64, {"width_mult": 0.5}),
+    "mobilenet_v3_small": (64, {}),
+    "mnasnet0_5": (64, {}),
+    "shufflenet_v2_x0_5": (64, {}),
+    "efficientnet_b0": (64, {}),
+    "efficientnet_v2_s": (64, {}),
+    "convnext_tiny": (64, {}),
+    "maxvit_t": (224, {}),
+}
+FAST = ("mobilenetv1_100", "mobilenetv3_small_050", "tinynet_e", "shufflenet_v2_x0_5", "mnasnet0_5")
+
+
+def families() -> list:
+    every = [(timm.create_model, name, *rest) for name, rest in TIMM.items()]
+    every += [(torchvision.models.get_model, name, *rest) for name, rest in TORCHVISION.items()]
+    return [pytest.param(*row, id=row[1], marks=() if row[1] in FAST else pytest.mark.slow) for row in every]
+
+
+def is_depthwise(module: nn.Module) -> bool:
+    return isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and max(module.kernel_size) > 1
+
+
+@pytest.mark.parametrize(("make", "name", "side", "options"), families())
+def test_families(make, name, side, options):
+    torch.manual_seed(0)
+    model = make(name, **options).eval()
+    image = torch.randn(2, 3, side, side)
+    names = [n for n, module in model.named_modules() if is_depthwise(module)]
+    grouped = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
+    pointwise = [n for n in grouped if n not in names]
+    assert names
+    for mode in MODES:
+        new, report = convert_depthwise(model, mode)
+        assert [row.name for row in report.replaced] == names
+        assert {row.name: row.reason for row in report.left} == dict.fromkeys(pointwise, "1 x 1 kernel")
+        assert [n for n, module in new.named_modules() if isinstance(module, DerivativeConv2d)] == names
+        same_with_these_kernels(model, new.eval(), names, image)
+        gradients_flow(new.train(), image, names if mode == "learn-mix" else [])
+
+
+def same_with_these_kernels(model: nn.Module, new: nn.Module, names: list[str], image: torch.Tensor) -> None:
+    """The new network is the old one with the new kernels written into its own convolutions, layer by layer."""
+    old = copy.deepcopy(model)
+    with torch.no_grad():
+        for name in names:
+            kernels = new.get_submodule(name).weight
+            assert not torch.allclose(kernels, old.get_submodule(name).weight)
+            old.get_submodule(name).weight.copy_(kernels)
+    expected, found = outputs(old, names, image), outputs(new, names, image)
+    assert list(found) == list(expected)
+    for name, tensor in expected.items():
+        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-4 * float(tensor.abs().max()), msg=name)
+
+
+def outputs(model: nn.Module, names: list[str], image: torch.Tensor) -> dict[str, torch.Tensor]:
+    """What each layer, and the whole, gives."""
+    seen: dict[str, torch.Tensor] = {}
+    hooks = [
+        model.get_submodule(name).register_forward_hook(
+            lambda _, __, out, name=name: seen.update({name: out.clone()})
+        )
+        for name in names
+    ]
+    with torch.no_grad():
+        seen["logits"] = model(image)
+    for hook in hooks:
+        hook.remove()
+    return seen
+
+
+def gradients_flow(model: nn.Module, image: torch.Tensor, mixed: list[str]) -> None:
+    out = model(image)
+    assert torch.isfinite(out).all()
+    out.square().mean().backward()
+    assert [n for n, p in model.named_parameters() if n.endswith("taps.mix")] == [f"{n}.taps.mix" for n in mixed]
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for n, p in model.named_parameters() if "mix" in n)
