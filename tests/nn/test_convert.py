@@ -222,6 +222,24 @@ def test_dtype_and_mode_stay(dtype, mode):
     assert layer(torch.zeros(1, 10, 5, 5, dtype=dtype)).dtype == dtype
 
 
+def test_the_callers_default_device_does_not_matter():
+    """Networks may be built on "meta"; kernels are still computed, and later calls find no trace of it."""
+    old = depthwise(10, (5, 5))
+    with torch.device("meta"):
+        new, _ = convert_depthwise(old, "project")
+    again, _ = convert_depthwise(old, "project")
+    assert torch.equal(new.weight, again.weight)
+    assert new.weight.device.type == "cpu"
+
+
+def test_weights_that_are_computed_are_read_as_they_are():
+    old = nn.utils.parametrizations.weight_norm(depthwise(10))
+    layer, report = convert_depthwise(nn.Sequential(old), "learn-mix")
+    assert not report.left
+    left = ((layer[0].weight - old.weight) ** 2).sum() / (old.weight**2).sum()
+    assert left.item() == pytest.approx(report.rows[0].residual_jet, abs=1e-5)
+
+
 def test_a_frozen_bias_stays_frozen():
     old = depthwise(10, bias=True)
     old.bias.requires_grad_(False)

@@ -48,7 +48,8 @@ def run(options: Options, console: Console) -> None:
     convention = Convention.named(options.convention, **options.convention_changes)
     store = options.store or _default_store(options.model, options.data)
     folder = options.figures or store.parent / f"{store.stem}-figures"
-    check_folder(folder)
+    if options.figures or folder.exists():  # else it is made beside the store, whose own check is as good
+        check_folder(folder)
     console.print(f"Model  {options.model}\nData   {options.data}\nCube   {store}", markup=False)
     with _Bar(console) as bar:
         overrides = parse_overrides(options.preprocess_changes)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -75,9 +76,10 @@ def inspect_model(model: nn.Module, *, include: Sequence[str] = (), exclude: Seq
         InputError: there is no depthwise convolution to look at, or a glob matches nothing.
     """
     sites = _checked_sites(model, include, exclude)
-    tables = {site.name: _kernel_rows(site) for site in sites if not site.reason}
+    with torch.device("cpu"):
+        tables = {site.name: _kernel_rows(site) for site in sites if not site.reason}
+        layers = pd.DataFrame([_layer_row(site, tables.get(site.name)) for site in sites])
     kernels = pd.concat(tables.values(), ignore_index=True)
-    layers = pd.DataFrame([_layer_row(site, tables.get(site.name)) for site in sites])
     taps = {site.name: site.kernels().double().cpu().numpy() for site in sites if not site.reason}
     return Inspection(layers, kernels, taps)
 

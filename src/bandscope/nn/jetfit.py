@@ -73,7 +73,8 @@ def fit_jet(kernels: Float[Tensor, "n tall wide"]) -> JetFit:
     """Fit kernels of one odd size, n >= 1; any floating dtype, computed in float64 on the CPU."""
     size = (kernels.shape[-2], kernels.shape[-1])
     flat = kernels.detach().to("cpu", torch.float64).flatten(1)
-    parts = [_fit(part, size) for part in torch.split(flat, AT_ONCE)]
+    with torch.device("cpu"):  # whatever the caller's default: what is made here is kept for later calls
+        parts = [_fit(part, size) for part in torch.split(flat, AT_ONCE)]
     return JetFit(**{f.name: torch.cat([getattr(part, f.name) for part in parts]) for f in fields(JetFit)})
 
 

@@ -17,6 +17,7 @@ from bandscope.report.figures import style, tables
 _KERNELS, _LAYERS = "figure_kernels", "figure_kernel_layers"
 _SIGNED = "RdBu_r"
 _CELL, _ROW = 0.4, 0.56  # inches: a kernel, and a kernel with its caption
+_ORDER = "from best to worst: energy that the nearest member explains (%)"
 _GAP = 0.12  # between kernels, as a share of a cell
 _MEMBERS = {
     "pass": ("pass", "#222222"),
@@ -63,13 +64,14 @@ def figure_kernels(
     sizes = known.drop_duplicates("layer").set_index("layer")["kernel"]
     names = [_tail(f"{name} {sizes[name].replace(' x ', '×')}") for name in shown]
     margin = max(map(style.text_width, names)) + 0.25
-    figure = style.sheet(margin + columns * _CELL * (1 + _GAP) + 0.55, len(shown) * _ROW + 0.75)
+    width = max(columns * _CELL * (1 + _GAP), style.text_width(_ORDER) + 0.2)
+    figure = style.sheet(margin + width + 0.55, len(shown) * _ROW + 0.75)
     axes = figure.subplots()
     for row, name in enumerate(shown):
         chosen = _ranked(known[known["layer"] == name], columns)
         for column, (_, kernel) in enumerate(chosen.iterrows()):
             _draw(axes, taps[name][int(kernel["index"])], column, row, _caption(kernel))
-    _dress(axes, names, columns)
+    _dress(axes, names, width)
     _colour_bar(figure, axes)
     some = f" ({len(shown)} of {len(every)} layers, evenly spaced)" if len(shown) < len(every) else ""
     style.heading(figure, f"{title or 'Depthwise kernels'}{some}")
@@ -125,17 +127,15 @@ def _draw(axes: Axes, kernel: Float[np.ndarray, "tall wide"], column: int, row: 
     axes.text(x + 0.5, y + 1.04, caption, ha="center", va="top", fontsize=style.SMALL, parse_math=False)
 
 
-def _dress(axes: Axes, names: Sequence[str], columns: int) -> None:
+def _dress(axes: Axes, names: Sequence[str], width: float) -> None:
     style.dress(axes)
     axes.spines[:].set_visible(False)
-    axes.set_xlim(-0.1, columns * (1 + _GAP))
-    axes.set_ylim((len(names) - 1) * _ROW / _CELL + _ROW / _CELL + 0.05, -0.1)
+    axes.set_xlim(-0.1, width / _CELL)
+    axes.set_ylim(len(names) * _ROW / _CELL + 0.05, -0.1)
     axes.set_yticks(np.arange(len(names)) * _ROW / _CELL + 0.5, names, parse_math=False)
     axes.set_xticks([])
     axes.tick_params(length=0)
-    axes.set_title("best", loc="left", fontsize=style.SMALL, color=style.GREY)
-    axes.set_title("by the energy that the nearest member explains (%)", fontsize=style.SMALL, color=style.GREY)
-    axes.set_title("worst", loc="right", fontsize=style.SMALL, color=style.GREY)
+    axes.set_title(_ORDER, loc="left", fontsize=style.SMALL, color=style.GREY)
 
 
 def _colour_bar(figure: Figure, axes: Axes) -> None:
