@@ -8,6 +8,7 @@ as Markdown.
 
 import argparse
 import copy
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,12 +16,15 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 import bandscope as bs
+from bandscope.analysis.statistics import wilson
 from bandscope.classifiers.torch_classifier import TorchClassifier
 from bandscope.datasets import match_labels
 from bandscope.nn.convert import convert_depthwise
 from bandscope.nn.inspect import Inspection, inspect_model
+from bandscope.nn.null import chance, dimensions
 from bandscope.report.figures import style
 from bandscope.report.figures.kernels import figure_kernel_layers, figure_kernels
 
@@ -49,9 +53,11 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_small(figure_kernel_layers(found.layers), folder / "learned-kernels-layers.png")
     save_small(figure_kernels(found.kernels, found.taps), folder / "learned-kernels.png")
-    print(markdown(layer_rows(found)), markdown(rounding_rows(found)), sep="\n\n")
+    make = (layer_rows, kind_rows, shift_rows, rounding_rows, last_rows)
+    for rows in (chance_rows(), *(rows_of(found) for rows_of in make)):
+        print(markdown(rows) + "\n")
     images = pictures(classifier, options.data / "imagenet-500")
-    print("\n" + markdown(function_rows(classifier.module, images)))
+    print(markdown(function_rows(classifier.module, images)))
 
 
 def save_small(figure: Figure, path: Path) -> None:
@@ -67,6 +73,24 @@ def markdown(rows: list[dict[str, object]]) -> str:
 
 def percent(share: float) -> str:
     return f"{100 * share:.0f}"
+
+
+def chance_rows() -> list[dict[str, object]]:
+    """Shares of random kernels, by size: mean, and the level that 1 in 20 exceeds."""
+    rows = []
+    for side in (3, 5, 7, 9):
+        member, jet = chance((side, side))
+        rows.append(
+            {
+                "kernel": f"{side} x {side}",
+                "one member: mean": percent(member.mean),
+                "1 in 20 above": percent(member.unusual),
+                "jet at a given scale": percent(dimensions((side, side))),
+                "jet at its best scale: mean": percent(jet.mean),
+                "1 in 20 above ": percent(jet.unusual),
+            }
+        )
+    return rows
 
 
 def layer_rows(found: Inspection) -> list[dict[str, object]]:
@@ -92,6 +116,69 @@ def layer_rows(found: Inspection) -> list[dict[str, object]]:
             }
         )
     return rows
+
+
+def kind_rows(found: Inspection) -> list[dict[str, object]]:
+    """What the kernels are nearest to, over all layers with and without a stride; the first and the last apart."""
+    stride = found.layers.set_index("layer")["stride"]
+    known = found.kernels[found.kernels["reason"] == ""]
+    strided = known["layer"].map(stride) == "2 x 2"
+    first, last = known["layer"] == "blocks.1.0.conv_dw", known["layer"] == "blocks.4.1.conv_dw"
+    groups = {"stride 2, but blocks.1.0": strided & ~first, "stride 1, but blocks.4.1": ~strided & ~last}
+    rows = []
+    for text, chosen in groups.items():
+        own = known[chosen]
+        kinds = own["member"].where(~own["passes"], "pass")
+        for kind in ("pass", "g", "dx", "dy", "dxx", "dyy", "dxy"):
+            part = own[kinds == kind]
+            if len(part):
+                rows.append(
+                    {
+                        "layers": text,
+                        "nearest": kind,
+                        "kernels": len(part),
+                        "%": f"{100 * len(part) / len(own):.1f}",
+                        "member explains": percent(part["member_share"].mean()),
+                        "jet explains": percent(part["jet_share"].mean()),
+                        "σ": f"{part['sigma'].median():.2f}" if kind not in {"pass", "dxy"} else "",
+                        "spread": f"{part['spread'].median():.2f}" if kind not in {"pass", "dxy"} else "",
+                    }
+                )
+    return rows
+
+
+def shift_rows(found: Inspection) -> list[dict[str, object]]:
+    """Centre of mass of the kernels that are nearest to a blur, in pixels to the right and down."""
+    rows = []
+    for row in found.layers.to_dict("records"):
+        own = found.kernels[found.kernels["layer"] == row["layer"]].reset_index(drop=True)
+        taps = found.taps[row["layer"]][(own["member"] == "g") & ~own["passes"]]
+        place = np.arange(-1, 2)
+        right, down = (taps.sum(axis) @ place / taps.sum((1, 2)) for axis in (1, 2))
+        rows.append(
+            {
+                "layer": row["layer"].removesuffix(".conv_dw"),
+                "stride": row["stride"][0],
+                "blurs": len(taps),
+                **{name: quartiles(shift) for name, shift in (("to the right", right), ("down", down))},
+            }
+        )
+    return rows
+
+
+def quartiles(values: np.ndarray) -> str:
+    low, middle, high = np.quantile(values, [0.25, 0.5, 0.75])
+    return f"{middle:.2f} ({low:.2f}, {high:.2f})"
+
+
+def last_rows(found: Inspection) -> list[dict[str, object]]:
+    """The last layer: how many kernels are widest at the centre."""
+    size = np.abs(found.taps["blocks.4.1.conv_dw"])
+    dip = size[:, 1, 1] < size.mean((1, 2))
+    one_sign = np.abs(found.taps["blocks.4.1.conv_dw"].sum((1, 2))) == size.sum((1, 2))
+    wide = (found.kernels.query("layer == 'blocks.4.1.conv_dw'")["bound"] == "high").mean()
+    return [{"blocks.4.1: centre below the mean tap": percent(dip.mean()), "of one sign": percent(one_sign.mean()),
+             "at the widest scale": percent(wide)}]  # fmt: skip
 
 
 def rounding_rows(found: Inspection) -> list[dict[str, object]]:
@@ -129,10 +216,9 @@ def function_rows(module: nn.Module, images: Images) -> list[dict[str, object]]:
     rows = [{"kernels": "as trained", "energy kept": "100", "top-1": top1(module, images), "top-1, matched": ""}]
     for text, mode in (("nearest member (project)", "project"), ("jet (learn-mix, as it starts)", "learn-mix")):
         rows.append(function_row(text, module, convert_depthwise(module, mode).model, images))
-    for dimensions in (6, 7, 8):
-        for draw in range(DRAWS):
-            other = rebuilt(module, random_projection(dimensions, draw))
-            rows.append(function_row(f"{dimensions} random dimensions, draw {draw + 1}", module, other, images))
+    for count, draw in itertools.product((6, 8), range(DRAWS)):
+        other = rebuilt(module, random_projection(count, draw))
+        rows.append(function_row(f"{count} random dimensions, draw {draw + 1}", module, other, images))
     return rows
 
 
@@ -172,9 +258,9 @@ def rebuilt(module: nn.Module, change: Callable[[torch.Tensor], torch.Tensor]) -
 
 def matched(new: nn.Module, old: nn.Module, pixels: torch.Tensor) -> nn.Module:
     """The mean and deviation of each channel behind each depthwise layer set back to what they were, in its BN."""
-    new = copy.deepcopy(new)
-    for name in depthwise(old):
-        (mean, deviation), (now, spread) = (channel_statistics(m, name, pixels) for m in (old, new))
+    new, names = copy.deepcopy(new), depthwise(old)
+    for name, (mean, deviation) in channel_statistics(old, names, pixels).items():
+        now, spread = channel_statistics(new, [name], pixels)[name]
         norm = new.get_submodule(f"{name.rpartition('.')[0]}.bn1")
         gain = norm.weight / (norm.running_var + norm.eps).sqrt()
         factor = deviation / spread.clamp_min(1e-12)
@@ -185,13 +271,23 @@ def matched(new: nn.Module, old: nn.Module, pixels: torch.Tensor) -> nn.Module:
     return new
 
 
-def channel_statistics(module: nn.Module, name: str, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    seen: list[torch.Tensor] = []
-    hook = module.get_submodule(name).register_forward_hook(lambda _, __, out: seen.append(out.clone()))
-    with torch.inference_mode():
+def channel_statistics(
+    module: nn.Module, names: list[str], pixels: torch.Tensor
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """Mean and deviation of each channel of some layers' outputs."""
+    seen: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def note(name: str) -> RemovableHandle:
+        return module.get_submodule(name).register_forward_hook(
+            lambda _, __, out: seen.update({name: (out.mean((0, 2, 3)), out.std((0, 2, 3)))})
+        )
+
+    hooks = [note(name) for name in names]
+    with torch.no_grad():
         module(pixels)
-    hook.remove()
-    return seen[0].mean((0, 2, 3)).clone(), seen[0].std((0, 2, 3)).clone()
+    for hook in hooks:
+        hook.remove()
+    return seen
 
 
 def top1(module: nn.Module, images: Images) -> str:
@@ -199,7 +295,8 @@ def top1(module: nn.Module, images: Images) -> str:
     with torch.inference_mode():
         found = torch.cat([module(part).argmax(1) for part in pixels.split(BATCH)])
     right = int((found == labels).sum())
-    return f"{100 * right / len(labels):.1f}"
+    low, high = wilson(right, len(labels))
+    return f"{100 * right / len(labels):.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def random_projection(dimensions: int, draw: int) -> Callable[[torch.Tensor], torch.Tensor]:

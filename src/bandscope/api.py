@@ -113,14 +113,16 @@ def audit(
     source = select(load_source(data), limit=limit, per_class=per_class, seed=seed)
     wanted = resolve(_probes(probes, classifier.preprocess.size), classifier.preprocess.size)
     outputs = probe_outputs(classifier)
+    own_labels = _own_labels(source)
     label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
-    subject = _Subject(classifier, source, label_of[_own_labels(source)], outputs, chosen, wanted, request)
+    subject = _Subject(classifier, source, label_of[own_labels], outputs, chosen, wanted, request)
     settings = engine.Settings(workers, strict, progress)
     if out is None:
         return _in_memory(subject, settings)
     path = Path(out)
     if not path.name:  # "", "." or "/"
         raise StoreError(f"{path} is a folder, not a store; give --out a name of its own, such as audit.zarr.")
+    path = path.resolve() if path.is_symlink() else path  # what is replaced is the store, not the link
     engine.recover(path)
     if overwrite and path.exists():
         _check_ours(path)

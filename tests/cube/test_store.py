@@ -48,6 +48,28 @@ def store(tmp_path) -> Store:
     return Store.create(tmp_path / "a.zarr", header(), block_size=4)
 
 
+def test_no_image_is_ok_before_all_its_arrays_are_there(store):
+    arrays = block_of(store, 0)
+    for name in [name for name in arrays if name != "status"]:
+        cut = {other: values for other, values in arrays.items() if other != name}
+        with pytest.raises(KeyError):
+            store.write(0, Cut(cut, arrays))
+        assert (cube.open(store.path)["status"].values == "").all()
+    store.write(0, arrays)
+    assert (cube.open(store.path)["status"].values[:4] == "ok").all()
+
+
+class Cut(dict):
+    """Arrays that claim to be all there, and end the write where one of them is missing, as a kill would."""
+
+    def __init__(self, held, claimed) -> None:
+        super().__init__(held)
+        self.claimed = claimed
+
+    def __iter__(self):
+        return iter(self.claimed)
+
+
 def test_what_is_written_is_what_plain_xarray_reads(store):
     written = [block_of(store, block) for block in store.blocks]
     for block, arrays in enumerate(written):

@@ -232,6 +232,14 @@ def test_the_callers_default_device_does_not_matter():
     assert new.weight.device.type == "cpu"
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@pytest.mark.parametrize("mode", MODES)
+def test_the_device_stays(mode):
+    layer, _ = convert_depthwise(depthwise(10).cuda(), mode)
+    assert layer(torch.zeros(1, 10, 5, 5, device="cuda")).is_cuda
+    assert all(tensor.is_cuda for tensor in (*layer.parameters(), *layer.buffers()))
+
+
 def test_weights_that_are_computed_are_read_as_they_are():
     old = nn.utils.parametrizations.weight_norm(depthwise(10))
     layer, report = convert_depthwise(nn.Sequential(old), "learn-mix")

@@ -44,7 +44,7 @@ def open_cube(path: str | os.PathLike[str]) -> xr.DataTree:
     """Open a finished or unfinished store as a plain `xarray.DataTree`, lazily.
 
     Raises:
-        StoreError: where there is no bandscope store, or a newer schema than this version knows.
+        StoreError: where there is no bandscope store, a damaged one, or a newer schema than this version knows.
     """
     metadata = Path(path) / "zarr.json"
     if not metadata.is_file():
@@ -52,6 +52,7 @@ def open_cube(path: str | os.PathLike[str]) -> xr.DataTree:
     try:
         version = json.loads(metadata.read_text())["attributes"].get("schema_version")
         if version == SCHEMA_VERSION:
+            _check_header(Path(path))
             return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error

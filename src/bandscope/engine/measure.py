@@ -81,8 +81,13 @@ def _measure_batch(
     padded[: len(labels)] = torch.from_numpy(labels.astype(np.int64))
     padded = padded.to(device)
 
+    counts: set[int] = set()
+
     def measured(images: Float[torch.Tensor, "n c h w"]) -> Outcome:
         logits = _logits(classifier, images)
+        counts.add(logits.shape[1])
+        if len(counts) > 1 or max(counts) <= labels.max():
+            raise ModelError(f"{classifier.spec} gives now {logits.shape[1]} classes; they must always be as many.")
         tick(len(crops))
         return {name: values[: len(crops)] for name, values in outcome(logits, padded).items()}
 
@@ -125,7 +130,6 @@ def _spans(count: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _concatenate(outcomes: Sequence[Outcome]) -> Outcome:
-    _check_equal(outcomes)
     return {name: torch.cat([one[name] for one in outcomes]) for name in outcomes[0]}
 
 
@@ -133,16 +137,9 @@ def _assemble(outcomes: Mapping[tuple[str, int], Outcome], probes: Sequence[Reso
     arrays = {v.name: outcomes["clean", 0][v.name.removeprefix("clean_")].numpy() for v in CLEAN_VARIABLES}
     for probe in probes:
         conditions = [outcomes[probe.name, index] for index in range(len(probe.cutoffs))]
-        _check_equal([outcomes["clean", 0], *conditions])
         for v in CONDITION_VARIABLES:
             arrays[f"{probe.name}/{v.name}"] = torch.stack([c[v.name] for c in conditions], dim=1).numpy()
     return arrays
-
-
-def _check_equal(outcomes: Sequence[Outcome]) -> None:
-    ranks = sorted({outcome["top5_class"].shape[1] for outcome in outcomes})
-    if len(ranks) > 1:
-        raise ModelError(f"The classifier gives now {ranks[0]} and now {ranks[1]} classes; they must stay the same.")
 
 
 def _masked(
