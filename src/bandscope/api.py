@@ -90,7 +90,8 @@ def audit(
         workers: threads that decode images.
         overwrite: start again where `out` exists.
         extend: add new radii or bands to `out`, computing only those.
-        strict: stop at the first image that cannot be decoded, instead of recording it in `status`.
+        strict: stop at the first image that cannot be decoded or gives non-finite outputs, instead of recording it
+            in `status`; a store that has recorded one is refused.
         progress: called with (forward passes done since the last call, forward passes in all, images in all); the
             first call tells how many passes the store already holds.
 

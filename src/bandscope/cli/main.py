@@ -186,7 +186,7 @@ def audit(
         bool, typer.Option("--extend", help="Add new radii or bands to the store.", rich_help_panel=WHERE)
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first image that cannot be read.", rich_help_panel=WHERE)
+        bool, typer.Option("--strict", help="Stop at the first image that fails.", rich_help_panel=WHERE)
     ] = False,
     batch_size: Annotated[
         str | None,
