@@ -24,6 +24,7 @@ from bandscope.classifiers.torch_classifier import TorchClassifier
 from bandscope.datasets import match_labels
 from bandscope.nn.convert import convert_depthwise
 from bandscope.nn.inspect import Inspection, inspect_model
+from bandscope.nn.jetfit import jet_taps, scale_grid
 from bandscope.nn.null import chance, dimensions
 from bandscope.report.figures import style
 from bandscope.report.figures.kernels import figure_kernel_layers, figure_kernels
@@ -148,7 +149,7 @@ def kind_rows(found: Inspection) -> list[dict[str, object]]:
 
 
 def shift_rows(found: Inspection) -> list[dict[str, object]]:
-    """Centre of mass of the kernels that are nearest to a blur, in pixels to the right and down."""
+    """Centre of mass of the kernels that are nearest to a blur, in pixels; what first derivatives add to it."""
     rows = []
     for row in found.layers.to_dict("records"):
         own = found.kernels[found.kernels["layer"] == row["layer"]].reset_index(drop=True)
@@ -161,9 +162,19 @@ def shift_rows(found: Inspection) -> list[dict[str, object]]:
                 "stride": row["stride"][0],
                 "blurs": len(taps),
                 **{name: quartiles(shift) for name, shift in (("to the right", right), ("down", down))},
+                "g": percent(own["member_share"][(own["member"] == "g") & ~own["passes"]].mean()),
+                "g, dx, dy": percent(first_order_share(taps)),
             }
         )
     return rows
+
+
+def first_order_share(taps: np.ndarray) -> float:
+    """Energy that g, dx and dy together explain, each kernel at its best scale; mean."""
+    jets = jet_taps(scale_grid((3, 3)), (3, 3))[:, :3].flatten(2)
+    unit = nn.functional.normalize(torch.from_numpy(taps).flatten(1))
+    shares = torch.einsum("nt,stm->nsm", unit, torch.linalg.qr(jets.mT).Q).square().sum(2)
+    return float(shares.amax(1).mean())
 
 
 def quartiles(values: np.ndarray) -> str:

@@ -19,8 +19,8 @@ from bandscope.report.figures.kernels import figure_kernel_layers, figure_kernel
 NOTE = (
     "Energy of the kernels, in %, that the nearest single Gaussian derivative of order 0 to 2 (member) and all six "
     "together (jet) explain, each at its best scale: mean over kernels. In brackets, what chance makes of it: random "
-    "kernels, and the layer's own with their taps in random order. Pass: kernels that leave a channel nearly alone. "
-    "σ: median scale of the others, in pixels."
+    "kernels, and the layer's own with their taps in random order. Pass: kernels nearest to a g so narrow "
+    "that it leaves a channel nearly alone; σ: median scale of the others, in pixels."
 )
 
 

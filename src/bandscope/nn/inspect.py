@@ -54,7 +54,7 @@ def inspect_model(model: nn.Module, *, include: Sequence[str] = (), exclude: Seq
             sigma: scale of that member; NaN where it looks the same at every scale (dxy on 3 x 3)
             spread: standard deviation of the blur of that scale as it is cut to the kernel's size
             bound: "low" or "high" where the best scale is the end of the range searched, 0.2 to the kernel's side
-            passes: whether it is a "g" of sigma below 0.35, which leaves a channel all but unchanged
+            passes: whether that member is a "g" of sigma below 0.35, which leaves a channel all but unchanged
             jet_share, jet_sigma: energy that all members together explain, at the scale best for that
             peak, low, high, bandwidth: of power over radial frequency, in cycles/pixel: its largest value, the
             half-power band around it, and the width of that
