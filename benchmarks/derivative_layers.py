@@ -8,11 +8,13 @@ once, as any operator must: it is the memory limit. "gigabytes a second" is what
 
 import argparse
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from alternating import describe, milliseconds, ratio, take_turns
 from torch import nn
 
+from bandscope.engine.memory import keep_memory
 from bandscope.nn import SECOND_ORDER, DerivativeConv2d, GaussianBlur2d
 
 SHAPES = ((32, 112), (64, 112), (128, 56), (256, 28), (512, 14), (1024, 7))
@@ -35,7 +37,13 @@ class Sliced(nn.Module):
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
-    print(f"{describe(options.device)}, batch {options.batch}, {options.rounds} rounds\n")
+    memory = "kept" if options.keep_memory else "the allocator's default"
+    print(f"{describe(options.device)}, batch {options.batch}, {options.rounds} rounds; freed memory: {memory}\n")
+    with keep_memory() if options.keep_memory else nullcontext():
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
     for compiled in (False, True) if options.compile else (False,):
         for name, memory_format in FORMATS.items():
             for backward in (False, True):
@@ -116,6 +124,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--keep-memory", action="store_true", help="as audits do: see bandscope.engine.memory")
     parser.add_argument("--compile", action="store_true", help="compiled modules too")
     return parser.parse_args()
 

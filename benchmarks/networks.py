@@ -13,11 +13,13 @@ measure with two threads or more, or with a batch of 16 or more.)
 
 import argparse
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import torch
 from alternating import Times, describe, milliseconds, ratio, take_turns
 from torch import nn
 
+from bandscope.engine.memory import keep_memory
 from bandscope.nn import GSSDNet, MobileNetV1, fold
 
 FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -28,7 +30,14 @@ Call = Callable[[], object]
 def main() -> None:
     options = arguments()
     torch.set_num_threads(options.threads)
+    with keep_memory() if options.keep_memory else nullcontext():
+        measure(options)
+
+
+def measure(options: argparse.Namespace) -> None:
+    memory = "kept" if options.keep_memory else "the allocator's default"
     print(f"{describe(options.device)}, batch {options.batch} at {options.size}², width {options.width}")
+    print(f"freed memory: {memory}")
     print(f"{options.rounds} rounds; medians of ratios to MobileNetV1 in the same state\n")
     for compiled in (False, True) if options.compile else (False,):
         for name in options.formats:
@@ -50,14 +59,20 @@ def compare(memory_format: torch.memory_format, *, compiled: bool, options: argp
     plain = {k: n.to(options.device, memory_format=memory_format).eval() for k, n in networks.items()}
     folded = {f"{name}, folded": fold(network) for name, network in plain.items()}
     for group in (plain, folded):
-        ready = {name: torch.compile(n, fullgraph=True) if compiled else n for name, n in group.items()}
+        ready = prepared(group, compiled)
         calls: dict[str, Call] = {name: forward(network, images) for name, network in ready.items()}
         report(group, calls, images, options)
-    ready = {name: torch.compile(n, fullgraph=True) if compiled else n for name, n in plain.items()}
+    ready = prepared(plain, compiled)
     steps: dict[str, Call] = {f"{name}, training": training(n, images) for name, n in ready.items()}
     times = take_turns(steps, options.rounds, options.device)
     for name in steps:
         print(line(name, times, "mobilenet, training"), flush=True)
+
+
+def prepared(networks: dict[str, nn.Module], compiled: bool) -> dict[str, nn.Module]:
+    """The networks, compiled if asked; code compiled before counts towards PyTorch's limit and is dropped first."""
+    torch.compiler.reset()
+    return {name: torch.compile(n, fullgraph=True) if compiled else n for name, n in networks.items()}
 
 
 def report(
@@ -132,6 +147,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--formats", nargs="+", choices=tuple(FORMATS), default=["channels_last"])
+    parser.add_argument("--keep-memory", action="store_true", help="as audits do: see bandscope.engine.memory")
     parser.add_argument("--compile", action="store_true", help="compiled networks too")
     return parser.parse_args()
 

@@ -19,6 +19,7 @@ from bandscope.datasets.base import ImageSource
 from bandscope.engine.decode import decoded_blocks
 from bandscope.engine.filters import FilterBank
 from bandscope.engine.measure import Arrays, measure_block
+from bandscope.engine.memory import keep_memory
 from bandscope.engine.plan import Plan
 from bandscope.errors import DataError
 from bandscope.probes import ResolvedProbe
@@ -126,7 +127,7 @@ def _measured(
         return
     device = torch.device(job.plan.device)
     preprocess = job.classifier.preprocess
-    with _frozen_numerics(job.plan.threads):
+    with _frozen_numerics(job.plan.threads), keep_memory():
         bank = FilterBank(probes, job.convention, preprocess, device)
         spans = ((block, store.images_of(block)) for block in blocks)
         for decoded in decoded_blocks(
