@@ -11,6 +11,7 @@ from bandscope.cli.parsing import parse_bands, parse_probes, parse_radii
 from bandscope.conventions import PRESETS, Convention
 from bandscope.errors import InputError
 from bandscope.probes import (
+    ResolvedProbe,
     default_radii,
     filter_passes,
     merged,
@@ -141,7 +142,8 @@ def test_the_same_probe_twice_is_refused():
 
 
 def test_merging_keeps_order_and_drops_nothing():
-    stored = [p.to_json() for p in resolve((bs.LowPass((1, 5)), bs.BandPass(((0, 4),))), (16, 16))]
+    stored = resolve((bs.LowPass((1, 5)), bs.BandPass(((0, 4),))), (16, 16))
+    assert [ResolvedProbe.from_json(p.to_json(), p.size) for p in stored] == list(stored)
     union = {p.name: p for p in merged(stored, resolve((bs.LowPass((3, 5)), bs.HighPass((2,))), (16, 16)))}
     assert [high for _, high in union["low_pass"].cutoffs] == [1, 3, 5]
     assert union["band_pass"].cutoffs == ((0, 4),)

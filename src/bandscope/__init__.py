@@ -24,6 +24,8 @@ _NAMES = {
     "BandStop": "bandscope.probes",
     "HighPass": "bandscope.probes",
     "LowPass": "bandscope.probes",
+    "ObjectSize": "bandscope.probes",
+    "Zoom": "bandscope.probes",
     "Convention": "bandscope.conventions",
     "Preprocess": "bandscope.preprocess",
     "ClassLabel": "bandscope.labels",
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from bandscope.probes import BandStop as BandStop
     from bandscope.probes import HighPass as HighPass
     from bandscope.probes import LowPass as LowPass
+    from bandscope.probes import ObjectSize as ObjectSize
+    from bandscope.probes import Zoom as Zoom
 
 
 def __getattr__(name: str) -> Any:

@@ -6,8 +6,8 @@ import re
 import shlex
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,18 @@ from jaxtyping import Int
 from bandscope import cube
 from bandscope.classifiers import Classifier, load_classifier, probe_outputs
 from bandscope.conventions import Convention
-from bandscope.cube.schema import CubeHeader, ProbeAxes
+from bandscope.cube.schema import CubeHeader, ProbeAxes, ScaleAxis
 from bandscope.cube.store import Store, is_store
 from bandscope.datasets import ImageSource, load_source, match_labels, select
+from bandscope.datasets.boxes import load_boxes
 from bandscope.engine import run as engine
+from bandscope.engine.conditions import Condition, Layout, missing_conditions
 from bandscope.engine.plan import Plan, Request, adopt_plan, resolve_plan
+from bandscope.engine.scales import NO_SCALES, UNITS, Scales
 from bandscope.errors import DataError, InputError, StoreError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
-from bandscope.probes import HighPass, LowPass, Probe, ResolvedProbe, default_radii, merged, resolve
+from bandscope.probes import HighPass, LowPass, Probe, ResolvedProbe, Zoom, default_radii, merged, resolve
 
 DEFAULT_WORKERS = 4
 MAX_SIDE = 16_384  # pixels; one such image takes 3 GB
@@ -41,6 +44,7 @@ def audit(
     *,
     out: str | os.PathLike[str] | None = None,
     probes: Sequence[Probe] | Callable[[tuple[int, int]], Sequence[Probe]] | None = None,
+    zoom: Zoom | Iterable[float] | None = None,
     convention: str | Convention = "bandscope",
     weights: str | os.PathLike[str] | None = None,
     preprocess: Preprocess | None = None,
@@ -73,6 +77,7 @@ def audit(
         out: the store to make or to go on with; without it the cube is kept in memory.
         probes: what to measure; by default low-pass and high-pass on about 35 radii up to the corner of the
             spectrum. A function of the crop's (H, W) may give them.
+        zoom: scales at which every image is looked at under every probe: zoom factors, a `Zoom`, or an `ObjectSize`.
         convention: a preset ("bandscope", "zhang2023", "gavrikov2024") or a `Convention`.
         weights: a file of weights (.safetensors, or a .pt that holds tensors alone) in place of the model's own.
         preprocess: from source pixels to the network's tensor, in place of what the model's metadata says.
@@ -89,7 +94,7 @@ def audit(
         precision: of the classifier, "fp32" or "bf16"; filters always compute in float32.
         workers: threads that decode images.
         overwrite: start again where `out` exists.
-        extend: add new radii or bands to `out`, computing only those.
+        extend: add new radii, bands or zooms to `out`, computing only those.
         strict: stop at the first image that cannot be decoded or gives non-finite outputs, instead of recording it
             in `status`; a store that has recorded one is refused.
         progress: called with (forward passes done since the last call, forward passes in all, images in all); the
@@ -116,7 +121,8 @@ def audit(
     outputs = probe_outputs(classifier)
     own_labels = _own_labels(source)
     label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
-    subject = _Subject(classifier, source, label_of[own_labels], outputs, chosen, wanted, request)
+    layout = Layout(wanted, _scales(zoom, source, classifier.preprocess))
+    subject = _Subject(classifier, source, label_of[own_labels], outputs, chosen, layout, request)
     settings = engine.Settings(workers, strict, progress)
     if out is None:
         return _in_memory(subject, settings)
@@ -143,11 +149,11 @@ class _Subject:
     labels: Int[np.ndarray, " images"]
     outputs: int
     convention: Convention
-    probes: tuple[ResolvedProbe, ...]
+    layout: Layout
     request: Request
 
-    def job(self, plan: Plan, probes: tuple[ResolvedProbe, ...]) -> engine.Job:
-        return engine.Job(self.classifier, self.source, self.labels, probes, self.convention, plan)
+    def job(self, plan: Plan, layout: Layout) -> engine.Job:
+        return engine.Job(self.classifier, self.source, self.labels, layout, self.convention, plan)
 
     def identity(self) -> dict[str, Any]:
         """What must agree before results may share a store."""
@@ -156,19 +162,23 @@ class _Subject:
             "data": {"spec": self.source.spec, "images": len(self.source), "fingerprint": self.source.fingerprint()},
             "preprocess": self.classifier.preprocess.to_json(),
             "convention": self.convention.to_json(),
+            "zoom": self.layout.scales.identity() if self.layout.scales else _fixed(NO_SCALES),
         }
 
-    def header(self, plan: Plan, probes: tuple[ResolvedProbe, ...]) -> CubeHeader:
+    def header(self, plan: Plan, layout: Layout) -> CubeHeader:
+        scales = layout.scales
         attributes = {
             **self.identity(),
-            "probes": [probe.to_json() for probe in probes],
+            "zoom": scales.to_json() if scales else None,
+            "probes": [probe.to_json() for probe in layout.probes],
             "plan": plan.to_json(),
             "environment": _environment(),
             "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         }
         names = self.classifier.classes or tuple(ClassLabel(str(i)) for i in range(self.outputs))
-        axes = tuple(ProbeAxes(p.name, p.kind, p.family, p.dimension, p.coordinates()) for p in probes)
-        return CubeHeader(self.labels, self.source.paths, names, axes, attributes)
+        axes = tuple(ProbeAxes(p.name, p.kind, p.family, p.dimension, p.coordinates()) for p in layout.probes)
+        scale = ScaleAxis(scales.axis, scales.values, UNITS[scales.axis]) if scales else None
+        return CubeHeader(self.labels, self.source.paths, names, axes, attributes, scale)
 
 
 def _classifier(
@@ -190,13 +200,13 @@ def _classifier(
     return load_classifier(model, weights=path, preprocess=preprocess, overrides=overrides, classes=classes)
 
 
-def _check_size(preprocess: Preprocess) -> None:
-    """Refuse what no memory holds, such as a side of 224000 pixels or a crop_pct of 0.001."""
+def _check_size(preprocess: Preprocess, zoom: float = 1.0) -> None:
+    """Refuse what no memory holds, such as a side of 224000 pixels, a crop_pct of 0.001 or a zoom of 1000."""
     resize = preprocess.resize if isinstance(preprocess.resize, tuple) else (preprocess.resize or 0,)
-    if (side := max(*preprocess.size, *resize)) > MAX_SIDE:
+    if (side := max(*preprocess.size, *(zoom * side for side in resize))) > MAX_SIDE:
         raise InputError(
-            f"The preprocessing asks for images of {side} pixels a side; at most {MAX_SIDE} are possible "
-            "(input_size and crop_pct decide)."
+            f"The preprocessing asks for images of {side:.0f} pixels a side; at most {MAX_SIDE} are possible "
+            "(input_size, crop_pct and zoom decide)."
         )
 
 
@@ -226,6 +236,31 @@ def _probes(
     return chosen
 
 
+def _scales(zoom: Zoom | Iterable[float] | None, source: ImageSource, preprocess: Preprocess) -> Scales | None:
+    """The scale dimension for these images; every box is found now."""
+    if zoom is None:
+        return None
+    asked = zoom if isinstance(zoom, Zoom) else Zoom(zoom)
+    values = tuple(asked.values)
+    _check_size(preprocess, values[-1] if asked.axis == "zoom" else 1.0)
+    if asked.boxes is None:
+        return Scales(asked.axis, values, asked.outside)
+    boxes = load_boxes(asked.boxes, source.paths)
+    missing = np.flatnonzero(np.isnan(boxes.values).any(axis=1))
+    if asked.axis == "object_size" and len(missing):
+        raise DataError(
+            f"{len(missing)} of {len(source)} images have no box in {boxes.spec}, such as "
+            f"{source.paths[missing[0]]}: without one an object has no size. Use zoom, or leave these images out."
+        )
+    origin = {"spec": boxes.spec, "fingerprint": boxes.fingerprint}
+    return Scales(asked.axis, values, asked.outside, boxes.values, origin)
+
+
+def _fixed(scales: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What of a store's scales must not change: all but the values."""
+    return {key: value for key, value in (scales or NO_SCALES).items() if key != "values"}
+
+
 def _in_memory(subject: _Subject, settings: engine.Settings) -> xr.DataTree:
     with tempfile.TemporaryDirectory(prefix="bandscope-") as folder:
         path = Path(folder) / "cube.zarr"
@@ -237,9 +272,9 @@ def _in_memory(subject: _Subject, settings: engine.Settings) -> xr.DataTree:
 def _begin(subject: _Subject, path: Path, settings: engine.Settings) -> None:
     """Make a new store, in the place of an old one, and fill it."""
     plan = resolve_plan(subject.request, len(subject.source), subject.classifier)
-    store = Store.create(path, subject.header(plan, subject.probes), plan.block_size, replace=True)
+    store = Store.create(path, subject.header(plan, subject.layout), plan.block_size, replace=True)
     engine.discard_extension(path)
-    engine.run(subject.job(plan, subject.probes), store, settings)
+    engine.run(subject.job(plan, subject.layout), store, settings)
 
 
 def _resume(subject: _Subject, path: Path, extend: bool, settings: engine.Settings) -> None:
@@ -257,26 +292,44 @@ def _resume(subject: _Subject, path: Path, extend: bool, settings: engine.Settin
 
 
 def _go_on(subject: _Subject, plan: Plan, store: Store, extend: bool, settings: engine.Settings) -> None:
-    stored = store.attributes["probes"]
-    union = merged(stored, subject.probes)
-    wanted = [probe.to_json() for probe in union]
-    if wanted == stored:  # everything asked is in the store, or will be
-        engine.run(subject.job(plan, union), store, settings)
+    stored = _stored_layout(subject, store)
+    union = Layout(merged(stored.probes, subject.layout.probes), _merged(stored.scales, subject.layout.scales))
+    if missing := missing_conditions(stored, union):
+        if not extend:
+            raise StoreError(
+                f"{store.path} holds other conditions: {_listed(union, missing)} are new. Add them with --extend, "
+                "start again with --overwrite, or choose another --out."
+            )
+    else:  # everything asked is in the store, or will be
+        engine.run(subject.job(plan, stored), store, settings)
         return
-    if not extend:
-        raise StoreError(
-            f"{store.path} holds other conditions: {_new_conditions(stored, union)} are new. Add them with --extend, "
-            "start again with --overwrite, or choose another --out."
-        )
     growing = engine.extending_path(store.path)
-    if not (growing.exists() and _goes_on(subject, Store(growing), wanted, plan)):
+    if not (growing.exists() and _goes_on(subject, Store(growing), union, plan)):
         Store.create(growing, subject.header(plan, union), plan.block_size, replace=True)
-    engine.extend(subject.job(plan, union), store, Store(growing), settings)
+    engine.extend(subject.job(plan, union), store, stored, Store(growing), settings)
 
 
-def _goes_on(subject: _Subject, growing: Store, probes: list[dict[str, Any]], plan: Plan) -> bool:
+def _stored_layout(subject: _Subject, store: Store) -> Layout:
+    """The store's conditions; its scales are cut and surrounded as the subject's, or would have been refused."""
+    attributes, asked = store.attributes, subject.layout.scales
+    probes = tuple(ResolvedProbe.from_json(fields, subject.layout.probes[0].size) for fields in attributes["probes"])
+    if not attributes.get("zoom"):
+        return Layout(probes)
+    values = tuple(map(float, attributes["zoom"]["values"]))
+    return Layout(probes, replace(asked or Scales("zoom", values), values=values))
+
+
+def _merged(stored: Scales | None, asked: Scales | None) -> Scales | None:
+    """The union of the scales; a store without any is one of zoom 1."""
+    if asked is None or stored is None:
+        return stored if asked is None else replace(asked, values=tuple(sorted({1.0, *asked.values})))
+    return replace(asked, values=tuple(sorted({*stored.values, *asked.values})))
+
+
+def _goes_on(subject: _Subject, growing: Store, union: Layout, plan: Plan) -> bool:
     """Whether an interrupted extension was the same one: the store it belonged to may have been replaced since."""
-    same = growing.attributes["probes"] == probes and growing.attributes["plan"] == plan.to_json()
+    header = subject.header(plan, union).attributes
+    same = all(growing.attributes.get(key) == header[key] for key in ("probes", "plan", "zoom"))
     return same and not _differences(subject, growing)
 
 
@@ -288,7 +341,8 @@ def _differences(subject: _Subject, store: Store) -> list[str]:
             "Choose another --out, or start again with --overwrite."
         )
     identity = subject.identity()
-    asked, stored = _flat(identity), _flat({key: store.attributes[key] for key in identity})
+    held = {**store.attributes, "zoom": _fixed(store.attributes.get("zoom"))}
+    asked, stored = _flat(identity), _flat({key: held[key] for key in identity})
     # Where a file lies, and which library version read it, do not change what it is.
     ignored = {"model.spec", "model.source", "data.spec"} if asked.get("model.weights_sha256") else {"data.spec"}
     keys = [k for k in sorted({*asked, *stored}) if k not in ignored and not k.startswith("model.versions")]
@@ -328,9 +382,8 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _new_conditions(stored: Sequence[Mapping[str, Any]], union: Sequence[ResolvedProbe]) -> str:
-    known = {fields["name"]: {tuple(c) for c in fields["cutoffs"]} for fields in stored}
-    new = [p.describe(i) for p in union for i, c in enumerate(p.cutoffs) if c not in known.get(p.name, set())]
+def _listed(layout: Layout, conditions: Sequence[Condition]) -> str:
+    new = [layout.describe(condition) for condition in conditions]
     return ", ".join(new[:5]) + (f" and {len(new) - 5} more" if len(new) > 5 else "")
 
 

@@ -19,9 +19,29 @@ from bandscope.errors import ImageError, InputError, nearest
 
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 FITS = ("squash", "cover", "contain")
+OUTSIDE = ("real", "shrink")
 CROP_MODES = ("center", "squash", "border")
 IMAGE_MODES = {1: "L", 3: "RGB"}
+MAX_RESIZED = 2**28  # pixels: 0.8 GB in RGB
+LEAST_SHOWN = 8  # source pixels along a side of the crop: fewer show no object
 WIDE_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # Pillow opens 16-bit PGM as "I", 16-bit PNG as "I;16"
+
+
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
+
+
+@dataclass(frozen=True)
+class View:
+    """What a network is shown of a source image at a zoom.
+
+    pixels: the 8-bit crop.
+    achieved: the zoom after rounding to whole pixels.
+    padded: share of the crop that is no pixel of the image.
+    """
+
+    pixels: UInt8[np.ndarray, "h w c"]
+    achieved: float
+    padded: float
 
 
 @dataclass(frozen=True)
@@ -67,10 +87,60 @@ class Preprocess:
         Raises:
             ImageError: the image's mode has no 8-bit meaning, or a side shrinks to less than a pixel.
         """
+        return self.view(image).pixels
+
+    def view(self, image: Image.Image, zoom: float = 1.0, *, box: Box | None = None, outside: str = "real") -> View:
+        """The crop at a zoom: the whole source resized (a short side of s pixels to round(s zoom)), then cut.
+
+        At zoom 1, and without a box, it is what the network sees in its ordinary evaluation, bit for bit.
+
+        Args:
+            image: the source.
+            zoom: how much larger objects appear than in the ordinary crop, > 0.
+            box: what to cut around, as far as the image reaches, in place of its centre.
+            outside: of a zoom below 1. "real": the crop reaches out to more of the image, then to its reflection.
+                "shrink": the crop of zoom 1 itself becomes smaller, on the mean colour.
+
+        Raises:
+            InputError: `zoom` or `outside` is not possible.
+            ImageError: the image's mode has no 8-bit meaning, a side shrinks to less than a pixel, the resized image
+                would not fit into memory, or a zoom above 1 would show less than 8 pixels of it.
+        """
+        if not 0 < zoom < math.inf:
+            raise InputError(f"zoom must be a finite number above 0; given: {zoom}")
+        _check_choice("outside", outside, OUTSIDE)
         image = _to_8_bit(image, IMAGE_MODES[self.channels])
-        resized = _resized(image, self._resized_size(image.size), self.interpolation)
-        pixels = np.array(_centre_cut(resized, self.size, self._fill()))
-        return pixels.reshape(*self.size, self.channels)
+        if zoom < 1 and outside == "shrink":
+            return self._shrunk(self._cut(image, 1.0, box), zoom)
+        return self._cut(image, zoom, box)
+
+    def scale(self, source: tuple[int, int], zoom: float = 1.0) -> float:
+        """Crop pixels a pixel of a (width, height) source; the geometric mean where the aspect changes."""
+        return math.sqrt(math.prod(self._resized_size(source, zoom)) / math.prod(source))
+
+    def _cut(self, image: Image.Image, zoom: float, box: Box | None) -> View:
+        size = self._resized_size(image.size, zoom)
+        _check_shown(image.size, size, self.size, zoom)
+        resized = _resized(image, size, self.interpolation)
+        middle = _middle(box, image.size, size)
+        left, top = (_start(*side) for side in zip(middle, size, self.size[::-1], strict=True))
+        if zoom == 1:
+            pixels = _pasted(resized, self.size, (left, top), self._fill())
+        else:
+            pixels = _reflected(resized, self.size, (left, top))
+        real = math.prod(min(have, want) for have, want in zip(size, self.size[::-1], strict=True))
+        achieved = self.scale(image.size, zoom) / self.scale(image.size)
+        return View(pixels.reshape(*self.size, self.channels), achieved, 1 - real / math.prod(self.size))
+
+    def _shrunk(self, view: View, zoom: float) -> View:
+        """A view of zoom 1, made smaller, on the mean colour."""
+        height, width = (max(1, round(side * zoom)) for side in self.size)
+        small = Image.fromarray(view.pixels.squeeze(2) if self.channels == 1 else view.pixels)
+        small = small.resize((width, height), Image.Resampling[self.interpolation.upper()])
+        corner = _start(None, width, self.size[1]), _start(None, height, self.size[0])
+        pixels = _pasted(small, self.size, corner, self._mean_colour())
+        share = width * height / math.prod(self.size)
+        return View(pixels.reshape(view.pixels.shape), math.sqrt(share), 1 - share * (1 - view.padded))
 
     def normalise(self, pixels: UInt8[torch.Tensor, "n h w c"]) -> Float[torch.Tensor, "n c h w"]:
         """(pixels / 255 - mean) / std in float32, contiguous, on the device of `pixels`."""
@@ -146,25 +216,28 @@ class Preprocess:
             interpolation=transform.interpolation.value,
         )
 
-    def _resized_size(self, source: tuple[int, int]) -> tuple[int, int]:
-        """(width, height) after the resize of a (width, height); rounded as timm and torchvision do."""
+    def _resized_size(self, source: tuple[int, int], zoom: float) -> tuple[int, int]:
+        """(width, height) after the resize of a (width, height); at zoom 1 rounded as timm and torchvision do."""
         width, height = source
         if self.resize is None:
-            return source
+            return round(width * zoom), round(height * zoom)
         if isinstance(self.resize, int):
-            short = min(source)
-            return int(self.resize * width / short), int(self.resize * height / short)
+            short, wanted = min(source), round(self.resize * zoom)
+            return int(wanted * width / short), int(wanted * height / short)
         if self.fit == "squash":
-            return self.resize[1], self.resize[0]
+            return round(self.resize[1] * zoom), round(self.resize[0] * zoom)
         choose = min if self.fit == "cover" else max
         ratio = choose(height / self.resize[0], width / self.resize[1])
-        return round(width / ratio), round(height / ratio)
+        return round(width / ratio * zoom), round(height / ratio * zoom)
 
     def _fill(self) -> tuple[int, ...]:
         """The colour around an image smaller than the crop."""
         if self.fit == "contain" and isinstance(self.resize, tuple):
-            return tuple(round(255 * value) for value in self.mean)
+            return self._mean_colour()
         return (0,) * self.channels
+
+    def _mean_colour(self) -> tuple[int, ...]:
+        return tuple(round(255 * value) for value in self.mean)
 
 
 def _to_8_bit(image: Image.Image, mode: str) -> Image.Image:
@@ -195,17 +268,53 @@ def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> I
     return image.resize(size, Image.Resampling[interpolation.upper()])
 
 
-def _centre_cut(image: Image.Image, size: tuple[int, int], fill: tuple[int, ...]) -> Image.Image:
-    """The central (H, W) of `image`, on `fill` where the image is smaller."""
-    height, width = size
-    canvas = Image.new(image.mode, (width, height), fill)
-    canvas.paste(image, (-_offset(image.width, width), -_offset(image.height, height)))
-    return canvas
+def _check_shown(source: tuple[int, int], resized: tuple[int, int], size: tuple[int, int], zoom: float) -> None:
+    """Refuse a resize that no memory holds, and a zoom that shows next to nothing of the image."""
+    if math.prod(resized) > MAX_RESIZED:
+        raise ImageError(
+            f"{source[0]} x {source[1]} pixels would become {resized[0]} x {resized[1]}, more than {MAX_RESIZED}"
+        )
+    shown = min(want * old / max(new, 1) for old, new, want in zip(source, resized, size[::-1], strict=True))
+    if zoom > 1 and shown < LEAST_SHOWN:
+        raise ImageError(f"zoom {zoom:g} would show {shown:.1f} of its pixels along a side; at least {LEAST_SHOWN}")
 
 
-def _offset(have: int, want: int) -> int:
-    """Where a centred stretch of `want` starts within `have`; negative where it is longer."""
-    return round((have - want) / 2) if have >= want else -((want - have) // 2)
+def _pasted(
+    image: Image.Image, size: tuple[int, int], corner: tuple[int, int], fill: tuple[int, ...]
+) -> UInt8[np.ndarray, "h w *c"]:
+    """(H, W) of `image` from `corner` (left, top) on, on `fill` where it does not reach."""
+    canvas = Image.new(image.mode, size[::-1], fill)
+    canvas.paste(image, (-corner[0], -corner[1]))
+    return np.array(canvas)
+
+
+def _reflected(image: Image.Image, size: tuple[int, int], corner: tuple[int, int]) -> UInt8[np.ndarray, "h w *c"]:
+    """(H, W) of `image` from `corner` (left, top) on, reflected where it does not reach."""
+    pixels = np.array(image)
+    height, width = pixels.shape[:2]
+    (left, top), (tall, wide) = corner, size
+    inside = pixels[max(top, 0) : top + tall, max(left, 0) : left + wide]
+    before_y, before_x = max(-top, 0), max(-left, 0)
+    around = ((before_y, max(top + tall - height, 0)), (before_x, max(left + wide - width, 0)))
+    return np.pad(inside, (*around, *[(0, 0)] * (pixels.ndim - 2)), mode="reflect")
+
+
+def _middle(box: Box | None, source: tuple[int, int], resized: tuple[int, int]) -> tuple[float | None, float | None]:
+    """The middle (x, y) of a box of the source, in pixels of the resized image."""
+    if box is None:
+        return None, None
+    return (box[0] + box[2]) / 2 * resized[0] / source[0], (box[1] + box[3]) / 2 * resized[1] / source[1]
+
+
+def _start(middle: float | None, have: int, want: int) -> int:
+    """Where a stretch of `want` starts within `have`; negative where it is longer.
+
+    Around the centre as timm and torchvision cut; around `middle` as far as there are real pixels.
+    """
+    if middle is None:
+        return round((have - want) / 2) if have >= want else -((want - have) // 2)
+    spare = have - want
+    return min(max(round(middle - want / 2), min(0, spare)), max(0, spare))
 
 
 def timm_resize(size: tuple[int, int], crop_pct: float, mode: str) -> tuple[int | tuple[int, int], str]:

@@ -6,15 +6,17 @@ condition that comes from it, because the complement of a gain is a subtraction 
 
 import itertools
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from bandscope.conventions import Convention
 from bandscope.errors import InputError, nearest
+from bandscope.preprocess import OUTSIDE
 from bandscope.spectral import gains
 from bandscope.spectral.grid import corner_radius
 
@@ -25,9 +27,9 @@ BELOW_FIRST_STEP = (1, 2, 3, 5, 8, 13, 21, 34)
 
 @dataclass(frozen=True)
 class _Radial:
-    """A filter family over radius; `radii` strictly increasing, >= 0, in `unit`."""
+    """A filter family over radius; `radii` strictly increasing, >= 0, in `unit`; kept as a tuple."""
 
-    radii: tuple[float, ...]
+    radii: Iterable[float]
     family: str = "ideal"
     unit: str = "cycles/image"
     kind: ClassVar[str]
@@ -45,7 +47,7 @@ class _Radial:
 
     def at_size(self, size: tuple[int, int]) -> "ResolvedProbe":
         """The probe's conditions for a crop of `size` (H, W)."""
-        radii = np.array(self.radii) * (1 if self.unit == "cycles/image" else min(size))
+        radii = np.array([*self.radii]) * (1 if self.unit == "cycles/image" else min(size))
         return ResolvedProbe(self.name, self.kind, self.family, tuple((0.0, float(r)) for r in radii), size)
 
 
@@ -63,9 +65,9 @@ class HighPass(_Radial):
 
 @dataclass(frozen=True)
 class _Band:
-    """Ideal filters over bands (low, high], in `unit`."""
+    """Ideal filters over bands (low, high], in `unit`; kept as a tuple of pairs."""
 
-    bands: tuple[tuple[float, float], ...]
+    bands: Iterable[Sequence[float]]
     unit: str = "cycles/image"
     kind: ClassVar[str]
 
@@ -81,7 +83,7 @@ class _Band:
     def at_size(self, size: tuple[int, int]) -> "ResolvedProbe":
         """The probe's conditions for a crop of `size` (H, W)."""
         scale = 1 if self.unit == "cycles/image" else min(size)
-        bands = tuple((low * scale, high * scale) for low, high in self.bands)
+        bands = tuple((low * scale, high * scale) for low, high in checked_bands(self.bands))
         return ResolvedProbe(self.name, self.kind, "ideal", bands, size)
 
 
@@ -95,6 +97,41 @@ class BandStop(_Band):
     """Remove low < d <= high for each band: the exact complement of `BandPass`."""
 
     kind: ClassVar[str] = "band_stop"
+
+
+@dataclass(frozen=True)
+class Zoom:
+    """Scales at which each image is looked at, in combination with every frequency probe.
+
+    values: zooms: how much larger objects appear than in the ordinary crop; strictly increasing, > 0; a tuple.
+    boxes: a file of object boxes (CSV, COCO or Pascal VOC) to cut around, in place of the image's centre.
+    outside: of zooms below 1: "real", more of the image, then its reflection; or "shrink", the crop itself made
+        smaller, on the mean colour.
+    """
+
+    values: Iterable[float]
+    boxes: str | os.PathLike[str] | None = None
+    outside: str = "real"
+    axis: ClassVar[Literal["zoom", "object_size"]] = "zoom"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", checked_scales(self.values, self.axis))
+        if self.outside not in OUTSIDE:
+            raise InputError(f"No outside {self.outside!r}; there are {' and '.join(OUTSIDE)}.")
+
+
+class ObjectSize(Zoom):
+    """The zooms that bring the object in each image's box to given sizes.
+
+    values: sizes in pixels of the crop: the square root of the box's area.
+    """
+
+    axis: ClassVar[Literal["zoom", "object_size"]] = "object_size"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.boxes is None:
+            raise InputError("Object sizes need boxes: a CSV, a COCO file, or a folder of Pascal VOC files.")
 
 
 Probe = LowPass | HighPass | BandPass | BandStop
@@ -154,6 +191,12 @@ class ResolvedProbe:
             "family": self.family,
             "cutoffs": [list(c) for c in self.cutoffs],
         }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any], size: tuple[int, int]) -> "ResolvedProbe":
+        """The inverse of `to_json`, for a crop of `size`."""
+        cutoffs = tuple((float(low), float(high)) for low, high in fields["cutoffs"])
+        return cls(fields["name"], fields["kind"], fields["family"], cutoffs, size)
 
 
 @dataclass(frozen=True)
@@ -222,6 +265,22 @@ def checked_radii(radii: Iterable[float | str]) -> tuple[float, ...]:
     return values
 
 
+def checked_scales(scales: Iterable[float | str], axis: str) -> tuple[float, ...]:
+    """Zooms or object sizes as floats; InputError unless finite, > 0 and strictly increasing."""
+    what = axis.replace("_", " ")
+    if isinstance(scales, str) or not isinstance(scales, Iterable):
+        raise InputError(f"The {what}s must be a list such as [0.5, 1, 2]; given: {scales!r}.")
+    values = tuple(number(scale, what) for scale in scales)
+    if not values:
+        raise InputError(f"No {what} was given; at least one is needed.")
+    if bad := [value for value in values if not 0 < value < math.inf]:
+        raise InputError(f"The {what} {bad[0]:g} is not possible; it must be finite and above 0.")
+    for before, after in itertools.pairwise(values):
+        if after <= before:
+            raise InputError(f"The {what} {after:g} follows {before:g}; they must be strictly increasing.")
+    return values
+
+
 def checked_bands(bands: Iterable[Sequence[float | str]]) -> tuple[tuple[float, float], ...]:
     """Bands as pairs of floats; InputError unless finite, 0 <= low < high, and all different."""
     values: list[tuple[float, float]] = []
@@ -264,17 +323,11 @@ def resolve(probes: Sequence[Probe], size: tuple[int, int]) -> tuple[ResolvedPro
     return resolved
 
 
-def merged(stored: Sequence[Mapping[str, Any]], wanted: Sequence[ResolvedProbe]) -> tuple[ResolvedProbe, ...]:
-    """The union of stored probes (as `to_json` gave them) and wanted ones, cut-offs in order."""
+def merged(stored: Sequence[ResolvedProbe], wanted: Sequence[ResolvedProbe]) -> tuple[ResolvedProbe, ...]:
+    """The union of stored and wanted probes, cut-offs in order."""
     union: dict[str, ResolvedProbe] = {}
-    size = wanted[0].size
-    for probe in (*(_from_json(p, size) for p in stored), *wanted):
+    for probe in (*stored, *wanted):
         before = union[probe.name].cutoffs if probe.name in union else ()
         cutoffs = tuple(sorted({*before, *probe.cutoffs}, key=lambda c: (c[1], c[0]) if probe.radial else c))
-        union[probe.name] = ResolvedProbe(probe.name, probe.kind, probe.family, cutoffs, size)
+        union[probe.name] = ResolvedProbe(probe.name, probe.kind, probe.family, cutoffs, probe.size)
     return tuple(union.values())
-
-
-def _from_json(fields: Mapping[str, Any], size: tuple[int, int]) -> ResolvedProbe:
-    cutoffs = tuple((float(low), float(high)) for low, high in fields["cutoffs"])
-    return ResolvedProbe(fields["name"], fields["kind"], fields["family"], cutoffs, size)

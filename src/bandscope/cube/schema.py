@@ -34,6 +34,11 @@ CONDITION_VARIABLES = (
     Variable("top5_probability", "float32", np.nan, ranked=True, about="softmax probabilities of top5_class"),
     Variable("out_of_range", "float32", np.nan, about="share of the filtered image's values outside the valid range"),
 )
+ALL_PASS = "all_pass"  # the group of what is zoomed and not filtered
+VIEW_VARIABLES = (
+    Variable("achieved", "float32", np.nan, about="zoom, or size of the object in pixels, after rounding to pixels"),
+    Variable("padded", "float32", np.nan, about="share of the crop that is no pixel of the image"),
+)
 CLEAN_VARIABLES = tuple(
     Variable(f"clean_{v.name}", v.dtype, v.fill, v.ranked, v.about + ", image unchanged")
     for v in CONDITION_VARIABLES[:4]
@@ -61,6 +66,15 @@ class ProbeAxes:
 
 
 @dataclass(frozen=True)
+class ScaleAxis:
+    """The dimension that zoom adds to every probe: "zoom" or "object_size"."""
+
+    name: str
+    values: tuple[float, ...]
+    unit: str
+
+
+@dataclass(frozen=True)
 class CubeHeader:
     """All of a cube but its measurements."""
 
@@ -69,6 +83,7 @@ class CubeHeader:
     classes: Sequence[ClassLabel]
     probes: tuple[ProbeAxes, ...]
     attributes: Mapping[str, Any]
+    scale: ScaleAxis | None = None
 
     @property
     def ranks(self) -> int:
@@ -88,16 +103,23 @@ def header_tree(header: CubeHeader) -> xr.DataTree:
         coords={"image": np.arange(len(header.labels), dtype=np.int64)},
         attrs={**header.attributes, "schema_version": SCHEMA_VERSION},
     )
-    return xr.DataTree.from_dict({"/": root, **{f"/{probe.name}": _coordinates(probe) for probe in header.probes}})
+    groups = {f"/{probe.name}": _coordinates(probe) for probe in header.probes}
+    if scale := header.scale:
+        root = root.assign_coords({scale.name: (scale.name, np.array(scale.values), {"units": scale.unit})})
+        groups[f"/{ALL_PASS}"] = xr.Dataset(attrs={"kind": ALL_PASS, "family": "ideal"})
+    return xr.DataTree.from_dict({"/": root, **groups})
 
 
 def measured(header: CubeHeader) -> Iterator[tuple[str, Variable, tuple[str, ...], tuple[int, ...]]]:
     """(path, variable, dimensions, shape) of every array that an audit fills."""
     for v in ROOT_VARIABLES:
         yield v.name, v, *_layout(v, header, None)
+    if header.scale:
+        for v in (*CONDITION_VARIABLES, *VIEW_VARIABLES):
+            yield f"{ALL_PASS}/{v.name}", v, *_layout(v, header, None, scaled=True)
     for probe in header.probes:
         for v in CONDITION_VARIABLES:
-            yield f"{probe.name}/{v.name}", v, *_layout(v, header, probe)
+            yield f"{probe.name}/{v.name}", v, *_layout(v, header, probe, scaled=True)
 
 
 def _coordinates(probe: ProbeAxes) -> xr.Dataset:
@@ -105,8 +127,12 @@ def _coordinates(probe: ProbeAxes) -> xr.Dataset:
     return xr.Dataset(coords=coords, attrs={"kind": probe.kind, "family": probe.family})
 
 
-def _layout(v: Variable, header: CubeHeader, probe: ProbeAxes | None) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _layout(
+    v: Variable, header: CubeHeader, probe: ProbeAxes | None, *, scaled: bool = False
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
     sizes = {"image": len(header.labels)}
+    if scaled and header.scale:
+        sizes[header.scale.name] = len(header.scale.values)
     if probe:
         sizes[probe.dimension] = probe.count
     if v.ranked:

@@ -25,10 +25,12 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 
 from bandscope.cube.schema import (
+    ALL_PASS,
     CONDITION_VARIABLES,
     ROOT_VARIABLES,
     SCHEMA_VERSION,
     STATUS,
+    VIEW_VARIABLES,
     CubeHeader,
     header_tree,
     measured,
@@ -216,8 +218,9 @@ def _check_header(path: Path) -> None:
 
 def _measured(group: zarr.Group) -> list[str]:
     """Paths of the arrays that blocks fill."""
-    probes = [name for name, _ in group.groups()]
-    return [v.name for v in ROOT_VARIABLES] + [f"{p}/{v.name}" for p in sorted(probes) for v in CONDITION_VARIABLES]
+    groups = sorted(name for name, _ in group.groups())
+    views = [f"{ALL_PASS}/{v.name}" for v in VIEW_VARIABLES if ALL_PASS in groups]
+    return [v.name for v in ROOT_VARIABLES] + [f"{g}/{v.name}" for g in groups for v in CONDITION_VARIABLES] + views
 
 
 def _create_arrays(path: Path, header: CubeHeader, block_size: int) -> None:

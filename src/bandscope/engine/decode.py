@@ -1,33 +1,57 @@
-"""Crops decoded ahead of the classifier, by threads: image libraries release the interpreter while they work."""
+"""Views decoded ahead of the classifier, by threads: image libraries release the interpreter while they work."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import UInt8
+from PIL import Image
 
 from bandscope.datasets.base import ImageSource
+from bandscope.engine.scales import Scales
 from bandscope.errors import DataError, ImageError
-from bandscope.preprocess import Preprocess
+from bandscope.preprocess import Box, Preprocess, View
 
-Crop = UInt8[np.ndarray, "h w c"]
 UNREADABLE = "cannot be read"  # what data sets say of a file or row that is not there, rather than of its content
 
 
 @dataclass(frozen=True)
+class Looks:
+    """What a run shows of each image, all from one decoded file: the ordinary crop (None) and scales.
+
+    Attributes:
+        wanted: each once.
+        scales: what the numbers among them mean.
+    """
+
+    preprocess: Preprocess
+    wanted: tuple[float | None, ...]
+    scales: Scales | None = None
+
+    def __call__(self, source: ImageSource, position: int) -> tuple[View, ...]:
+        """One view a look."""
+        image = source[position]
+        box = self.scales.box(position, image.size, source.paths[position]) if self.scales else None
+        return tuple(self._view(image, box, look) for look in self.wanted)
+
+    def _view(self, image: Image.Image, box: Box | None, look: float | None) -> View:
+        if look is None or self.scales is None:
+            return self.preprocess.view(image)
+        return self.scales.view(self.preprocess, image, box, look)
+
+
+@dataclass(frozen=True)
 class DecodedBlock:
-    """Crops of one block; an image that could not be decoded is None, with its reason in `status`."""
+    """Views of one block's images; an image that could not be decoded is None, with its reason in `status`."""
 
     block: int
     positions: Sequence[int]
-    crops: tuple[Crop | None, ...]
+    views: tuple[tuple[View, ...] | None, ...]
     status: tuple[str, ...]
 
 
 def decoded_blocks(
     source: ImageSource,
-    preprocess: Preprocess,
+    looks: Looks,
     blocks: Iterable[tuple[int, Sequence[int]]],
     *,
     workers: int,
@@ -41,9 +65,9 @@ def decoded_blocks(
     """
     pool = ThreadPoolExecutor(workers, thread_name_prefix="bandscope-decode")
     try:
-        ahead: tuple[int, Sequence[int], list[Future[Crop | str]]] | None = None
+        ahead: tuple[int, Sequence[int], list[Future[tuple[View, ...] | str]]] | None = None
         for block, positions in blocks:
-            futures = [pool.submit(_decode, source, preprocess, position) for position in positions]
+            futures = [pool.submit(_decode, source, looks, position) for position in positions]
             if ahead:
                 yield _collect(*ahead, source=source, strict=strict)
             ahead = (block, positions, futures)
@@ -53,9 +77,9 @@ def decoded_blocks(
         pool.shutdown(cancel_futures=True)
 
 
-def _decode(source: ImageSource, preprocess: Preprocess, position: int) -> Crop | str:
+def _decode(source: ImageSource, looks: Looks, position: int) -> tuple[View, ...] | str:
     try:
-        return preprocess.crop(source[position])
+        return looks(source, position)
     except ImageError as error:
         return f"corrupt: {error}"
     except MemoryError:
@@ -63,7 +87,12 @@ def _decode(source: ImageSource, preprocess: Preprocess, position: int) -> Crop 
 
 
 def _collect(
-    block: int, positions: Sequence[int], futures: list[Future[Crop | str]], *, source: ImageSource, strict: bool
+    block: int,
+    positions: Sequence[int],
+    futures: list[Future[tuple[View, ...] | str]],
+    *,
+    source: ImageSource,
+    strict: bool,
 ) -> DecodedBlock:
     results = [future.result() for future in futures]
     bad = [(position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, str)]
@@ -74,5 +103,5 @@ def _collect(
             f"None of {len(bad)} images of {source.spec} in a row can be read; the first, "
             f"{source.paths[bad[0][0]]}, is {bad[0][1]}. Is the data still there?"
         )
-    crops = tuple(None if isinstance(result, str) else result for result in results)
-    return DecodedBlock(block, positions, crops, tuple(r if isinstance(r, str) else "ok" for r in results))
+    views = tuple(None if isinstance(result, str) else result for result in results)
+    return DecodedBlock(block, positions, views, tuple(r if isinstance(r, str) else "ok" for r in results))

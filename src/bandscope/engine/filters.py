@@ -24,6 +24,7 @@ class FilterBank:
     ) -> None:
         self._convention = convention
         self._preprocess = preprocess
+        self._cutoffs = {probe.name: probe.cutoffs for probe in probes}
         self._passes: list[tuple[FilterPass, Float[torch.Tensor, "h half"]]] = [
             (p, torch.from_numpy(p.gain(preprocess.size, convention)).to(device, torch.float32))
             for p in filter_passes(probes)
@@ -35,8 +36,8 @@ class FilterBank:
 
     def __call__(
         self, pixels: UInt8[torch.Tensor, "n h w c"]
-    ) -> Iterator[tuple[str, int, Float[torch.Tensor, "n c h w"], Float[torch.Tensor, " n"]]]:
-        """(probe name, index, what the network sees, share of out-of-range values) for each condition."""
+    ) -> Iterator[tuple[str, tuple[float, float], Float[torch.Tensor, "n c h w"], Float[torch.Tensor, " n"]]]:
+        """(probe name, cut-off, what the network sees, share of out-of-range values) for each condition."""
         base = self._base(pixels)
         mean = base.mean((-2, -1), keepdim=True)
         spectrum = torch.fft.rfft2(base)
@@ -46,7 +47,7 @@ class FilterBank:
                 image = base - kept if complement else kept
                 if self._convention.keep_mean:
                     image = image + mean * (gain[0, 0] if complement else 1 - gain[0, 0])
-                yield name, index, self._seen(image), self._outside(image)
+                yield name, self._cutoffs[name][index], self._seen(image), self._outside(image)
 
     def _base(self, pixels: UInt8[torch.Tensor, "n h w c"]) -> Float[torch.Tensor, "n c h w"]:
         if self._convention.domain == "normalised":

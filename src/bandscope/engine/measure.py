@@ -1,6 +1,7 @@
-"""One block through the classifier: every condition of every image, as the arrays that the cube keeps."""
+"""One block through the classifier: what it makes of every image under every condition."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,48 +10,72 @@ from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 
 from bandscope.classifiers.base import Classifier
-from bandscope.cube.schema import CLEAN_VARIABLES, CONDITION_VARIABLES, TOP, Variable
+from bandscope.cube.schema import ALL_PASS, TOP
+from bandscope.engine.conditions import CLEAN, Arrays, Condition, Layout, Outcome
 from bandscope.engine.decode import DecodedBlock
 from bandscope.engine.filters import FilterBank
 from bandscope.errors import BandscopeError, ModelError
-from bandscope.probes import ResolvedProbe
+from bandscope.preprocess import View
 
-Arrays = dict[str, NDArray[Any]]
-Outcome = dict[str, torch.Tensor]
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Meter:
+    """What every block of a run is measured with.
+
+    classifier: prepared on `device`.
+    banks: for each look (a scale, or None), the filters of the probes that are measured there.
+    layout: of the cube: names of conditions, and which of them show the same images.
+    looks: what `DecodedBlock.views` holds of each image, in that order.
+    todo: the conditions to measure.
+    batch_size: images a forward pass; a short batch is filled up with blank crops.
+    device: where filters and classifier compute.
+    tick: called with the number of images after each of their forward passes.
+    """
+
+    classifier: Classifier
+    banks: Mapping[float | None, FilterBank]
+    layout: Layout
+    looks: tuple[float | None, ...]
+    todo: frozenset[Condition]
+    batch_size: int
+    device: torch.device
+    tick: Callable[[int], None]
 
 
 def measure_block(
-    classifier: Classifier,
-    bank: FilterBank,
-    probes: Sequence[ResolvedProbe],
-    decoded: DecodedBlock,
-    labels: Int[np.ndarray, " images"],
-    batch_size: int,
-    device: torch.device,
-    tick: Callable[[int], None],
-) -> Arrays:
-    """Every measured array of the block, as `Store.write` takes them.
+    meter: Meter, decoded: DecodedBlock, labels: Int[np.ndarray, " images"]
+) -> tuple[dict[Condition, Outcome], NDArray[Any]]:
+    """What the classifier makes of a block under each condition, and the `status` of its images.
 
     Args:
-        classifier: prepared on `device`.
-        bank: the probes' filters for the classifier's crop.
-        probes: in the order of the cube's groups.
-        decoded: the block's crops.
+        meter: how.
+        decoded: the block's views.
         labels: the model output that is right, for each image of the block.
-        batch_size: images a forward pass; a short batch is filled up with blank crops.
-        device: where filters and classifier compute.
-        tick: called with the number of images after each of their forward passes.
     """
     parts = [
-        _measure_batch(classifier, bank, decoded.crops[start:stop], labels[start:stop], batch_size, device, tick)
-        for start, stop in _spans(len(decoded.crops), batch_size)
+        _measure_batch(meter, decoded.views[start:stop], labels[start:stop])
+        for start, stop in _spans(len(decoded.views), meter.batch_size)
     ]
-    outcomes = {key: _concatenate([part[key] for part in parts]) for key in parts[0]}
-    arrays = _assemble(outcomes, probes)
-    return _masked(arrays, outcomes, probes, decoded.status)
+    tensors = {
+        c: {name: torch.cat([part[c][name] for part in parts]).numpy() for name in parts[0][c]} for c in parts[0]
+    }
+    status = _status(meter, tensors, decoded.status)
+    return {
+        condition: _with_views(meter, condition, values, decoded) for condition, values in tensors.items()
+    }, status
 
 
-def outcome(logits: Float[torch.Tensor, "n classes"], labels: Int[torch.Tensor, " n"]) -> Outcome:
+def blanked(arrays: Arrays, status: NDArray[Any]) -> Arrays:
+    """Arrays in which an image whose status is not "ok" has no values, and the status itself."""
+    bad = status != "ok"
+    for array in arrays.values():
+        array[bad] = -1 if array.dtype == np.int32 else np.nan
+    return arrays | {"status": status}
+
+
+def outcome(logits: Float[torch.Tensor, "n classes"], labels: Int[torch.Tensor, " n"]) -> Tensors:
     """Probability and margin of the label, and the top classes with their probabilities."""
     probabilities = logits.softmax(1)
     own = logits.gather(1, labels[:, None]).squeeze(1)
@@ -67,35 +92,42 @@ def outcome(logits: Float[torch.Tensor, "n classes"], labels: Int[torch.Tensor, 
 
 @torch.inference_mode()
 def _measure_batch(
-    classifier: Classifier,
-    bank: FilterBank,
-    crops: Sequence[UInt8[np.ndarray, "h w c"] | None],
-    labels: Int[np.ndarray, " n"],
-    batch_size: int,
-    device: torch.device,
-    tick: Callable[[int], None],
-) -> dict[tuple[str, int], Outcome]:
-    """Outcomes by (probe, index); the unchanged images are ("clean", 0)."""
-    pixels = _stack(crops, classifier, batch_size).to(device)
-    padded = torch.zeros(batch_size, dtype=torch.int64)
+    meter: Meter, views: Sequence[tuple[View, ...] | None], labels: Int[np.ndarray, " n"]
+) -> dict[Condition, Tensors]:
+    """Outcomes under every condition, still without what the views themselves tell."""
+    padded = torch.zeros(meter.batch_size, dtype=torch.int64)
     padded[: len(labels)] = torch.from_numpy(labels.astype(np.int64))
-    padded = padded.to(device)
-
+    padded = padded.to(meter.device)
     counts: set[int] = set()
 
-    def measured(images: Float[torch.Tensor, "n c h w"]) -> Outcome:
-        logits = _logits(classifier, images)
+    def measured(images: Float[torch.Tensor, "n c h w"]) -> Tensors:
+        logits = _logits(meter.classifier, images)
         counts.add(logits.shape[1])
         if len(counts) > 1 or max(counts) <= labels.max():
-            raise ModelError(f"{classifier.spec} gives now {logits.shape[1]} classes; they must always be as many.")
-        tick(len(crops))
-        return {name: values[: len(crops)] for name, values in outcome(logits, padded).items()}
+            spec = meter.classifier.spec
+            raise ModelError(f"{spec} gives now {logits.shape[1]} classes; they must always be as many.")
+        meter.tick(len(views))
+        return {name: values[: len(views)] for name, values in outcome(logits, padded).items()}
 
-    results = {("clean", 0): measured(classifier.preprocess.normalise(pixels))}
-    for name, index, images, outside in bank(pixels):
-        results[name, index] = measured(images) | {"out_of_range": outside[: len(crops)]}
+    results: dict[Condition, Tensors] = {}
+    for place, look in enumerate(meter.looks):
+        pixels = _stack([several[place] if several else None for several in views], meter).to(meter.device)
+        for condition in _unfiltered(meter, look):
+            results[condition] = measured(meter.classifier.preprocess.normalise(pixels))
+        if look in meter.banks:
+            for name, cutoff, images, outside in meter.banks[look](pixels):
+                results[Condition(name, look, cutoff)] = measured(images) | {"out_of_range": outside[: len(views)]}
+    for condition in meter.todo - results.keys():  # the clean image once more, as the zoom 1
+        results[condition] = results[meter.layout.same_images(condition)]
     # One wait for the device a batch, not one a condition.
     return {key: {name: values.cpu() for name, values in result.items()} for key, result in results.items()}
+
+
+def _unfiltered(meter: Meter, look: float | None) -> list[Condition]:
+    """The conditions without a filter that are measured at this look; none that shows the clean image again."""
+    wanted = (CLEAN,) if look is None else (Condition(ALL_PASS, look),)
+    again = {c for c in meter.todo if meter.layout.same_images(c) != c and CLEAN in meter.todo}
+    return [condition for condition in wanted if condition in meter.todo - again]
 
 
 def _logits(classifier: Classifier, images: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
@@ -114,14 +146,12 @@ def _logits(classifier: Classifier, images: Float[torch.Tensor, "n c h w"]) -> F
         raise ModelError(f"{classifier.spec} fails on a batch of {shape}: {reason}") from error
 
 
-def _stack(
-    crops: Sequence[UInt8[np.ndarray, "h w c"] | None], classifier: Classifier, batch_size: int
-) -> UInt8[torch.Tensor, "n h w c"]:
-    preprocess = classifier.preprocess
-    pixels = np.zeros((batch_size, *preprocess.size, preprocess.channels), dtype=np.uint8)
-    for row, crop in zip(pixels, crops, strict=False):
-        if crop is not None:
-            row[:] = crop
+def _stack(views: Sequence[View | None], meter: Meter) -> UInt8[torch.Tensor, "n h w c"]:
+    preprocess = meter.classifier.preprocess
+    pixels = np.zeros((meter.batch_size, *preprocess.size, preprocess.channels), dtype=np.uint8)
+    for row, view in zip(pixels, views, strict=False):
+        if view is not None:
+            row[:] = view.pixels
     return torch.from_numpy(pixels)
 
 
@@ -129,43 +159,23 @@ def _spans(count: int, size: int) -> Iterator[tuple[int, int]]:
     return ((start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _concatenate(outcomes: Sequence[Outcome]) -> Outcome:
-    return {name: torch.cat([one[name] for one in outcomes]) for name in outcomes[0]}
+def _with_views(meter: Meter, condition: Condition, outcome: Outcome, decoded: DecodedBlock) -> Outcome:
+    """An outcome under zoom alone, with what its views tell: the zoom achieved and the padded share."""
+    if condition.group != ALL_PASS:
+        return outcome
+    place = meter.looks.index(condition.scale)
+    nothing = (np.nan, np.nan)
+    told = [(views[place].achieved, views[place].padded) if views else nothing for views in decoded.views]
+    achieved, padded = np.array(told, dtype=np.float32).T
+    return {**outcome, "out_of_range": np.zeros_like(achieved), "achieved": achieved, "padded": padded}
 
 
-def _assemble(outcomes: Mapping[tuple[str, int], Outcome], probes: Sequence[ResolvedProbe]) -> Arrays:
-    arrays = {v.name: outcomes["clean", 0][v.name.removeprefix("clean_")].numpy() for v in CLEAN_VARIABLES}
-    for probe in probes:
-        conditions = [outcomes[probe.name, index] for index in range(len(probe.cutoffs))]
-        for v in CONDITION_VARIABLES:
-            arrays[f"{probe.name}/{v.name}"] = torch.stack([c[v.name] for c in conditions], dim=1).numpy()
-    return arrays
-
-
-def _masked(
-    arrays: Arrays,
-    outcomes: Mapping[tuple[str, int], Outcome],
-    probes: Sequence[ResolvedProbe],
-    status: Sequence[str],
-) -> Arrays:
-    """Blank every image that was not decoded or gave a non-finite output, and say why."""
-    reasons = list(status)
-    for probe, index in [("clean", 0), *((p.name, i) for p in probes for i in range(len(p.cutoffs)))]:
-        for image in np.flatnonzero(~outcomes[probe, index]["finite"].numpy()):
+def _status(meter: Meter, outcomes: Mapping[Condition, Outcome], decoded: Sequence[str]) -> NDArray[Any]:
+    """Why each image counts nowhere: it was not decoded, or the classifier's output was not finite; else "ok"."""
+    reasons = list(decoded)
+    for condition in meter.layout.conditions():
+        finite = outcomes[condition]["finite"] if condition in outcomes else np.ones(len(reasons), dtype=bool)
+        for image in np.flatnonzero(~finite):
             if reasons[image] == "ok":
-                reasons[image] = f"non-finite: the classifier's output for {_describe(probe, index, probes)}"
-    bad = np.array([reason != "ok" for reason in reasons])
-    for name, array in arrays.items():
-        array[bad] = _fill(name)
-    arrays["status"] = np.array(reasons, dtype=object)
-    return arrays
-
-
-def _describe(name: str, index: int, probes: Sequence[ResolvedProbe]) -> str:
-    return next((probe.describe(index) for probe in probes if probe.name == name), "the clean image")
-
-
-def _fill(path: str) -> float | int:
-    variables: dict[str, Variable] = {v.name: v for v in (*CLEAN_VARIABLES, *CONDITION_VARIABLES)}
-    fill = variables[path.rsplit("/", maxsplit=1)[-1]].fill
-    return -1 if fill == -1 else float("nan")
+                reasons[image] = f"non-finite: the classifier's output for {meter.layout.describe(condition)}"
+    return np.array(reasons, dtype=object)

@@ -16,13 +16,13 @@ from bandscope.classifiers.base import Classifier
 from bandscope.conventions import Convention
 from bandscope.cube.store import Store
 from bandscope.datasets.base import ImageSource
-from bandscope.engine.decode import decoded_blocks
+from bandscope.engine.conditions import Condition, Layout, Outcome, known_outcomes, missing_conditions, probes_of
+from bandscope.engine.decode import Looks, decoded_blocks
 from bandscope.engine.filters import FilterBank
-from bandscope.engine.measure import Arrays, measure_block
+from bandscope.engine.measure import Meter, blanked, measure_block
 from bandscope.engine.memory import keep_memory
 from bandscope.engine.plan import Plan
 from bandscope.errors import DataError
-from bandscope.probes import ResolvedProbe
 
 # Called with (forward passes done since the last call, in all, images in all); the first call tells what was stored.
 Progress = Callable[[int, int, int], None]
@@ -35,7 +35,7 @@ class Job:
     classifier: Classifier
     source: ImageSource
     labels: Int[np.ndarray, " images"]
-    probes: tuple[ResolvedProbe, ...]
+    layout: Layout
     convention: Convention
     plan: Plan
 
@@ -57,27 +57,32 @@ def run(job: Job, store: Store, settings: Settings) -> None:
         _refuse_failures(job.source, store.statuses(done))
     if todo:
         store.tidy()
-    stored, total = _passes(store, done, job.probes), _passes(store, store.blocks, job.probes)
+    conditions = job.layout.conditions()
+    stored, total = (_passes(job, store, blocks, conditions) for blocks in (done, store.blocks))
     tick = _ticker(settings, stored, total, store.images)
-    for block, arrays in _measured(job, job.probes, store, todo, settings, tick):
-        store.write(block, arrays)
+    for block, outcomes, status in _measured(job, conditions, store, todo, settings, tick):
+        store.write(block, blanked(job.layout.arrays(outcomes), status))
 
 
-def extend(job: Job, old: Store, new: Store, settings: Settings) -> None:
-    """Fill `new`, whose conditions hold those of `old`: copy what is known, measure the rest, swap the stores."""
-    known, missing = _split(job.probes, old)
+def extend(job: Job, old: Store, known: Layout, new: Store, settings: Settings) -> None:
+    """Fill `new`, whose conditions hold those of `old` (which are `known`): measure the rest, swap the stores."""
     done, held = set(new.done()), set(old.done())
     if settings.strict:
         _refuse_failures(job.source, (*old.statuses(held), *new.statuses(done)))
     partly = [block for block in new.blocks if block in held]
     wholly = [block for block in new.blocks if block not in held]
-    total = _passes(new, partly, missing) + _passes(new, wholly, job.probes)
-    stored = _passes(new, done & held, missing) + _passes(new, done - held, job.probes)
+    every = job.layout.conditions()
+    missing = missing_conditions(known, job.layout)
+    total = _passes(job, new, partly, missing) + _passes(job, new, wholly, every)
+    stored = _passes(job, new, done & held, missing) + _passes(job, new, done - held, every)
     tick = _ticker(settings, stored, total, new.images)
-    for block, arrays in _measured(job, missing, new, [b for b in partly if b not in done], settings, tick):
-        new.write(block, _joined(job.probes, known, missing, old.read(block), arrays))
-    for block, arrays in _measured(job, job.probes, new, [b for b in wholly if b not in done], settings, tick):
-        new.write(block, arrays)
+    for block, outcomes, status in _measured(job, missing, new, [b for b in partly if b not in done], settings, tick):
+        before = old.read(block)
+        both = {**known_outcomes(known, job.layout, before), **outcomes}
+        failed = np.where(before["status"] != "ok", before["status"], status)
+        new.write(block, blanked(job.layout.arrays(both), failed))
+    for block, outcomes, status in _measured(job, every, new, [b for b in wholly if b not in done], settings, tick):
+        new.write(block, blanked(job.layout.arrays(outcomes), status))
     swap(old.path, new.path)
 
 
@@ -117,27 +122,42 @@ def _retired_path(path: Path) -> Path:
 
 def _measured(
     job: Job,
-    probes: tuple[ResolvedProbe, ...],
+    conditions: Sequence[Condition],
     store: Store,
     blocks: Sequence[int],
     settings: Settings,
     tick: Callable[[int], None],
-) -> Iterator[tuple[int, Arrays]]:
+) -> Iterator[tuple[int, dict[Condition, Outcome], NDArray[Any]]]:
+    """(block, what was measured under each of the conditions, status of its images)."""
     if not blocks:
         return
-    device = torch.device(job.plan.device)
-    preprocess = job.classifier.preprocess
     with _frozen_numerics(job.plan.threads), keep_memory():
-        bank = FilterBank(probes, job.convention, preprocess, device)
+        meter = _meter(job, conditions, tick)
+        looks = Looks(job.classifier.preprocess, meter.looks, job.layout.scales)
         spans = ((block, store.images_of(block)) for block in blocks)
-        for decoded in decoded_blocks(
-            job.source, preprocess, spans, workers=settings.workers, strict=settings.strict
-        ):
+        for decoded in decoded_blocks(job.source, looks, spans, workers=settings.workers, strict=settings.strict):
             labels = job.labels[np.asarray(decoded.positions)]
-            arrays = measure_block(job.classifier, bank, probes, decoded, labels, job.plan.batch_size, device, tick)
+            outcomes, status = measure_block(meter, decoded, labels)
             if settings.strict:
-                _refuse_failures(job.source, zip(decoded.positions, arrays["status"], strict=True))
-            yield decoded.block, arrays
+                _refuse_failures(job.source, zip(decoded.positions, status, strict=True))
+            yield decoded.block, outcomes, status
+
+
+def _meter(job: Job, conditions: Sequence[Condition], tick: Callable[[int], None]) -> Meter:
+    device, preprocess = torch.device(job.plan.device), job.classifier.preprocess
+    looks = tuple(dict.fromkeys(condition.scale for condition in conditions))
+    filtered = {look: probes_of((c for c in conditions if c.scale == look), job.layout.probes) for look in looks}
+    banks = {p: FilterBank(p, job.convention, preprocess, device) for p in dict.fromkeys(filtered.values()) if p}
+    return Meter(
+        classifier=job.classifier,
+        banks={look: banks[probes] for look, probes in filtered.items() if probes},
+        layout=job.layout,
+        looks=looks,
+        todo=frozenset(conditions),
+        batch_size=job.plan.batch_size,
+        device=device,
+        tick=tick,
+    )
 
 
 def _refuse_failures(source: ImageSource, statuses: Iterable[tuple[int, str]]) -> None:
@@ -170,49 +190,6 @@ def _ticker(settings: Settings, stored: int, total: int, images: int) -> Callabl
     return lambda passes: progress(passes, total, images)
 
 
-def _passes(store: Store, blocks: Iterable[int], probes: Sequence[ResolvedProbe]) -> int:
-    """Forward passes of those blocks: one an image and condition, and one clean."""
-    return sum(len(store.images_of(block)) for block in blocks) * (1 + sum(len(p.cutoffs) for p in probes))
-
-
-def _split(
-    probes: tuple[ResolvedProbe, ...], old: Store
-) -> tuple[dict[str, list[tuple[float, float]]], tuple[ResolvedProbe, ...]]:
-    """Cut-offs that the old store holds, by probe; and the probes reduced to what it lacks."""
-    stored = {fields["name"]: fields["cutoffs"] for fields in old.attributes["probes"]}
-    known = {name: [(float(low), float(high)) for low, high in cutoffs] for name, cutoffs in stored.items()}
-    missing = []
-    for p in probes:
-        rest = tuple(c for c in p.cutoffs if c not in known.get(p.name, []))
-        if rest:
-            missing.append(ResolvedProbe(p.name, p.kind, p.family, rest, p.size))
-    return known, tuple(missing)
-
-
-def _joined(
-    probes: Sequence[ResolvedProbe],
-    known: dict[str, list[tuple[float, float]]],
-    missing: Sequence[ResolvedProbe],
-    old: Arrays,
-    new: Arrays,
-) -> Arrays:
-    """One block's arrays with old and new conditions in the order of the extended cube."""
-    fresh = {p.name: list(p.cutoffs) for p in missing}
-    joined = {name: array for name, array in old.items() if "/" not in name}
-    for p in probes:
-        have = [*known.get(p.name, []), *fresh.get(p.name, [])]
-        order = [have.index(cutoff) for cutoff in p.cutoffs]
-        for path in [key for key in (*old, *new) if key.startswith(f"{p.name}/")]:
-            parts = [arrays[path] for arrays in (old, new) if path in arrays]
-            joined[path] = np.concatenate(parts, axis=1)[:, order]
-    return _blanked(joined, new["status"])
-
-
-def _blanked(arrays: Arrays, status: NDArray[Any]) -> Arrays:
-    """An image that failed in the new conditions counts nowhere: its status and its values say so."""
-    failed = (status != "ok") & (arrays["status"] == "ok")
-    for name, array in arrays.items():
-        if name != "status":
-            array[failed] = -1 if array.dtype == np.int32 else np.nan
-    arrays["status"] = np.where(failed, status, arrays["status"])
-    return arrays
+def _passes(job: Job, store: Store, blocks: Iterable[int], conditions: Sequence[Condition]) -> int:
+    """Forward passes of those blocks."""
+    return sum(len(store.images_of(block)) for block in blocks) * job.layout.forward_passes(conditions)
