@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bandscope as bs
-from bandscope.cli.parsing import parse_bands, parse_probes, parse_radii
+from bandscope.cli.parsing import parse_bands, parse_probes, parse_radii, parse_zoom
 from bandscope.conventions import PRESETS, Convention
 from bandscope.errors import InputError
 from bandscope.probes import (
@@ -148,3 +148,20 @@ def test_merging_keeps_order_and_drops_nothing():
     assert [high for _, high in union["low_pass"].cutoffs] == [1, 3, 5]
     assert union["band_pass"].cutoffs == ((0, 4),)
     assert [high for _, high in union["high_pass"].cutoffs] == [2]
+
+
+def test_scales_on_the_command_line(tmp_path):
+    assert parse_zoom(None, None, None, "real") is None
+    assert parse_zoom("0.5, 1,2", None, None, "shrink") == bs.Zoom((0.5, 1, 2), None, "shrink")
+    boxes = tmp_path / "boxes.csv"
+    assert parse_zoom(None, "56,112", boxes, "real") == bs.ObjectSize((56, 112), boxes)
+    for arguments, message in [
+        (("1,2", "3", None, "real"), "exclude each other"),
+        ((None, None, boxes, "real"), "give --zoom or --object-size too"),
+        ((None, None, None, "shrink"), "give --zoom or --object-size too"),
+        (("1,x", None, None, "real"), "'x' is not a number"),
+        ((None, "5", None, "real"), "need boxes"),
+        (("0,1", None, None, "real"), "not possible"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            parse_zoom(*arguments)
