@@ -54,17 +54,45 @@ def measure_block(
         decoded: the block's views.
         labels: the model output that is right, for each image of the block.
     """
-    parts = [
-        _measure_batch(meter, decoded.views[start:stop], labels[start:stop])
-        for start, stop in _spans(len(decoded.views), meter.batch_size)
-    ]
-    tensors = {
-        c: {name: torch.cat([part[c][name] for part in parts]).numpy() for name in parts[0][c]} for c in parts[0]
-    }
-    status = _status(meter, tensors, decoded.status)
+    record = Record(sorted(meter.todo, key=meter.layout.conditions().index), len(decoded.views))
+    for start, stop in _spans(len(decoded.views), meter.batch_size):
+        _measure_batch(meter, decoded.views[start:stop], labels[start:stop], record, slice(start, stop))
+    outcomes = record.outcomes()
+    status = _status(meter, outcomes, decoded.status)
     return {
-        condition: _with_views(meter, condition, values, decoded) for condition, values in tensors.items()
+        condition: _with_views(meter, condition, values, decoded) for condition, values in outcomes.items()
     }, status
+
+
+class Record:
+    """What is measured of a block, in arrays that are made once.
+
+    Nothing small may outlive a forward pass beside the large blocks that it frees: such leftovers would break up the
+    memory that is kept for the next one (`keep_memory`), and it would grow by a gigabyte in a hundred conditions.
+    """
+
+    def __init__(self, conditions: Sequence[Condition], images: int) -> None:
+        self._rows = {condition: row for row, condition in enumerate(conditions)}
+        self._images = images
+        self._arrays: Tensors = {}
+
+    def put(self, condition: Condition, images: slice, values: Tensors) -> None:
+        """Keep the values of a batch's images."""
+        for name, value in values.items():
+            if name not in self._arrays:
+                shape = (len(self._rows), self._images, *value.shape[1:])
+                self._arrays[name] = torch.zeros(shape, dtype=value.dtype, device=value.device)
+            self._arrays[name][self._rows[condition], images] = value[: images.stop - images.start]
+
+    def copy(self, source: Condition, target: Condition, images: slice) -> None:
+        """The same values under another name."""
+        for array in self._arrays.values():
+            array[self._rows[target], images] = array[self._rows[source], images]
+
+    def outcomes(self) -> dict[Condition, Outcome]:
+        """Every condition's arrays: one wait for the device a block, not one a condition."""
+        arrays = {name: array.cpu().numpy() for name, array in self._arrays.items()}
+        return {c: {name: array[row] for name, array in arrays.items()} for c, row in self._rows.items()}
 
 
 def blanked(arrays: Arrays, status: NDArray[Any]) -> Arrays:
@@ -92,35 +120,37 @@ def outcome(logits: Float[torch.Tensor, "n classes"], labels: Int[torch.Tensor, 
 
 @torch.inference_mode()
 def _measure_batch(
-    meter: Meter, views: Sequence[tuple[View, ...] | None], labels: Int[np.ndarray, " n"]
-) -> dict[Condition, Tensors]:
-    """Outcomes under every condition, still without what the views themselves tell."""
+    meter: Meter,
+    views: Sequence[tuple[View, ...] | None],
+    labels: Int[np.ndarray, " n"],
+    record: Record,
+    images: slice,
+) -> None:
+    """Record the outcomes of some of the block's images under every condition."""
     padded = torch.zeros(meter.batch_size, dtype=torch.int64)
     padded[: len(labels)] = torch.from_numpy(labels.astype(np.int64))
     padded = padded.to(meter.device)
     counts: set[int] = set()
 
-    def measured(images: Float[torch.Tensor, "n c h w"]) -> Tensors:
-        logits = _logits(meter.classifier, images)
+    def measure(condition: Condition, batch: Float[torch.Tensor, "n c h w"], **more: torch.Tensor) -> None:
+        logits = _logits(meter.classifier, batch)
         counts.add(logits.shape[1])
         if len(counts) > 1 or max(counts) <= labels.max():
             spec = meter.classifier.spec
             raise ModelError(f"{spec} gives now {logits.shape[1]} classes; they must always be as many.")
+        record.put(condition, images, outcome(logits, padded) | more)
         meter.tick(len(views))
-        return {name: values[: len(views)] for name, values in outcome(logits, padded).items()}
 
-    results: dict[Condition, Tensors] = {}
     for place, look in enumerate(meter.looks):
         pixels = _stack([several[place] if several else None for several in views], meter).to(meter.device)
         for condition in _unfiltered(meter, look):
-            results[condition] = measured(meter.classifier.preprocess.normalise(pixels))
+            measure(condition, meter.classifier.preprocess.normalise(pixels))
         if look in meter.banks:
-            for name, cutoff, images, outside in meter.banks[look](pixels):
-                results[Condition(name, look, cutoff)] = measured(images) | {"out_of_range": outside[: len(views)]}
-    for condition in meter.todo - results.keys():  # the clean image once more, as the zoom 1
-        results[condition] = results[meter.layout.same_images(condition)]
-    # One wait for the device a batch, not one a condition.
-    return {key: {name: values.cpu() for name, values in result.items()} for key, result in results.items()}
+            for name, cutoff, batch, outside in meter.banks[look](pixels):
+                measure(Condition(name, look, cutoff), batch, out_of_range=outside)
+    for condition in meter.todo:
+        if (same := meter.layout.same_images(condition)) != condition and same in meter.todo:
+            record.copy(same, condition, images)
 
 
 def _unfiltered(meter: Meter, look: float | None) -> list[Condition]:
