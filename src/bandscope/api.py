@@ -23,7 +23,8 @@ from bandscope.conventions import Convention
 from bandscope.cube.schema import CubeHeader, ProbeAxes, ScaleAxis
 from bandscope.cube.store import Store, is_store
 from bandscope.datasets import ImageSource, load_source, match_labels, select
-from bandscope.datasets.boxes import load_boxes
+from bandscope.datasets.boxes import Boxes, load_boxes
+from bandscope.datasets.subset import Subset
 from bandscope.engine import run as engine
 from bandscope.engine.conditions import Condition, Layout, missing_conditions
 from bandscope.engine.plan import Plan, Request, adopt_plan, resolve_plan
@@ -245,7 +246,7 @@ def _scales(zoom: Zoom | Iterable[float] | None, source: ImageSource, preprocess
     _check_size(preprocess, values[-1] if asked.axis == "zoom" else 1.0)
     if asked.boxes is None:
         return Scales(asked.axis, values, asked.outside)
-    boxes = load_boxes(asked.boxes, source.paths)
+    boxes = _boxes(asked.boxes, source)
     missing = np.flatnonzero(np.isnan(boxes.values).any(axis=1))
     if asked.axis == "object_size" and len(missing):
         raise DataError(
@@ -254,6 +255,13 @@ def _scales(zoom: Zoom | Iterable[float] | None, source: ImageSource, preprocess
         )
     origin = {"spec": boxes.spec, "fingerprint": boxes.fingerprint}
     return Scales(asked.axis, values, asked.outside, boxes.values, origin)
+
+
+def _boxes(path: str | os.PathLike[str], source: ImageSource) -> Boxes:
+    """One box an image; a file may hold those of all images that the source is a sample of."""
+    if isinstance(source, Subset):
+        return _boxes(path, source.source).take(source.positions)
+    return load_boxes(path, source.paths)
 
 
 def _fixed(scales: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """Cubes whose outcomes are planted: who wins at each radius is given, not measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
 SIDE = 224
 RANKS = 5
+FINE = np.unique(np.geomspace(1, 160, 40).round(1))
 
 
 def make_cube(
@@ -17,7 +19,7 @@ def make_cube(
     clean: np.ndarray | None = None,
     winner: np.ndarray | int | None = None,
     label_rank: np.ndarray | int = 1,
-    probability: np.ndarray | None = None,
+    probability: np.ndarray | Mapping[str, np.ndarray] | None = None,
     status: np.ndarray | None = None,
     classes: int = 8,
 ) -> xr.DataTree:
@@ -32,11 +34,12 @@ def make_cube(
     labels = np.zeros(n, dtype=np.int32) if labels is None else np.asarray(labels, dtype=np.int32)
     clean = first[:, -1] if clean is None else clean
     root = {f"clean_{name}": v for name, v in _measured(clean[:, None], labels, None, 1, None, classes).items()}
+    chosen = probability if isinstance(probability, Mapping) else dict.fromkeys(probes, probability)
     nodes = {
         f"/{name}": xr.Dataset(
             {
                 variable: (("image", _dimension(name), "rank")[: values.ndim], values)
-                for variable, values in _measured(outcome, labels, winner, label_rank, probability, classes).items()
+                for variable, values in _measured(outcome, labels, winner, label_rank, chosen[name], classes).items()
             },
             coords=_coordinates(name, outcome.shape[1], radius),
             attrs=_attributes(name),
@@ -85,12 +88,82 @@ def random_cube(seed: int, n: int = 60, conditions: int = 8, classes: int = 4) -
     )
 
 
+def stack_zooms(
+    cubes: Mapping[float, xr.DataTree],
+    *,
+    axis: str = "zoom",
+    padded: np.ndarray | None = None,
+    achieved: np.ndarray | None = None,
+) -> xr.DataTree:
+    """One cube over zooms from a cube without zoom for each; the root's clean_* are those of zoom 1, or the first.
+
+    padded, achieved: images x zooms; not padded, and exact, by default.
+    """
+    zooms = np.array(list(cubes), dtype=np.float64)
+    first = cubes.get(1.0, next(iter(cubes.values())))
+    shape = (first.sizes["image"], len(zooms))
+    clean = [_renamed(cube.to_dataset()) for cube in cubes.values()]
+    everything = _over_zooms(clean, axis).drop_vars("image").assign_attrs(kind="all_pass", family="ideal")
+    for name, values in (
+        ("achieved", zooms if achieved is None else achieved),
+        ("padded", 0 if padded is None else padded),
+    ):
+        everything[name] = ("image", axis), np.broadcast_to(np.float32(values), shape)
+    root = first.to_dataset().assign_coords({axis: (axis, zooms)}).assign_attrs(zoom={"axis": axis})
+    probes = {
+        f"/{name}": _over_zooms([cube[name].to_dataset(inherit=False) for cube in cubes.values()], axis)
+        for name in first.children
+    }
+    return xr.DataTree.from_dict({"/": root, "/all_pass": everything, **probes})
+
+
+def law_cube(
+    r50: np.ndarray,
+    zooms: np.ndarray,
+    *,
+    radius: np.ndarray = FINE,
+    octaves: float = 1.0,
+    labels: np.ndarray | None = None,
+    right: np.ndarray | bool = True,
+    **settings: Any,
+) -> xr.DataTree:
+    """A cube over zooms whose curves rise from 0.02 to 0.98 about r50 (images x zooms), as logistics of log radius.
+
+    octaves: from a tenth of the rise to its half. right: whether each image is right, clean, at each zoom.
+    """
+    right = np.broadcast_to(right, r50.shape)
+    cubes = {}
+    for k, zoom in enumerate(zooms):
+        rise = 1 / (1 + 9 ** (np.log2(r50[:, k, None] / radius) / octaves))
+        low, high = 0.02 + 0.96 * rise, 0.98 - 0.96 * rise
+        cubes[float(zoom)] = make_cube(
+            {"low_pass": low > 0.5, "high_pass": high > 0.5},
+            probability={"low_pass": low, "high_pass": high},
+            clean=right[:, k],
+            labels=labels,
+            radius=radius,
+            classes=4,
+        )
+        cubes[float(zoom)]["clean_probability"].values[:] = 0.98
+    return stack_zooms(cubes, **settings)
+
+
 def take_images(cube: xr.DataTree, order: np.ndarray) -> xr.DataTree:
     """The same cube with other images in another order."""
     return xr.DataTree.from_dict(
         {"/": cube.to_dataset().isel(image=order)}
         | {f"/{name}": node.to_dataset(inherit=False).isel(image=order) for name, node in cube.children.items()}
     )
+
+
+def _over_zooms(parts: Sequence[xr.Dataset], axis: str) -> xr.Dataset:
+    return xr.concat(parts, dim=axis).transpose("image", axis, ...)
+
+
+def _renamed(root: xr.Dataset) -> xr.Dataset:
+    """The clean_* of a root, as the variables of a probe."""
+    names = [name for name in root if str(name).startswith("clean_")]
+    return root[names].rename({name: str(name).removeprefix("clean_") for name in names})
 
 
 def _measured(

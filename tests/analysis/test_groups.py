@@ -29,6 +29,12 @@ def test_a_mapping_keeps_its_order_leaves_out_the_rest_and_shows_empty_groups():
     np.testing.assert_array_equal(group_codes(IMAGES, groups), [0, -1, 0, 0, -1, 0])
 
 
+def test_groups_made_before_are_taken_as_they_are():
+    groups = groups_of(IMAGES, {5: "b", 1: "none"})
+    assert groups_of(IMAGES, groups) == groups
+    assert groups_of(IMAGES, tuple(groups)) == groups
+
+
 def test_images_that_do_not_count_make_no_group():
     cube = make_cube(np.ones((6, 3), dtype=bool), labels=LABELS, status=["ok"] * 3 + ["corrupt: x", "ok", ""])
     assert [group.keys()["class_index"] for group in groups_of(images_of(cube), "class")] == [0, 2]
@@ -47,7 +53,14 @@ def test_a_group_draws_the_same_numbers_under_any_name_beside_any_others():
 
 @pytest.mark.parametrize(
     ("by", "words"),
-    [("klass", "by = 'klass'"), ({}, "at least one"), ({8: "x"}, "0 to 7"), ({-1: "x"}, "-1")],
+    [
+        ("klass", "by = 'klass'"),
+        ("", "by = ''"),
+        ([], "must be None"),
+        ({}, "at least one"),
+        ({8: "x"}, "0 to 7"),
+        ({-1: "x"}, "-1"),
+    ],
 )
 def test_other_groupings_are_refused(by, words):
     with pytest.raises(InputError, match=words):

@@ -189,6 +189,12 @@ def test_boxes_centre_the_crop_and_object_sizes_bring_objects_to_them(tmp_path):
             assert achieved == pytest.approx(wanted, rel=0.03)  # whole pixels: half of one in 20
             view = PREPROCESS.view(source[i], wanted / size, box=box[i])
             assert cube["all_pass"]["padded"].sel(object_size=wanted).values[i] == np.float32(view.padded)
+    sampled = run(
+        source, zoom=bs.ObjectSize((8, 16), boxes=file), limit=2
+    )  # boxes of all images, two of them audited
+    kept = [list(cube["source"].values).index(path) for path in sampled["source"].values]
+    for name in ("probability", "achieved"):
+        np.testing.assert_array_equal(sampled["all_pass"][name].values, cube["all_pass"][name].values[kept])
     centred = run(source, zoom=bs.Zoom((1, 1.7), boxes=file))
     classifier = FakeClassifier()
     for i in range(5):

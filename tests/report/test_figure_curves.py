@@ -7,7 +7,7 @@ import tables as t
 from matplotlib.axes import Axes
 
 from bandscope.errors import InputError
-from bandscope.report.figures import figure_curves
+from bandscope.report.figures import figure_curves, figure_summary
 
 
 def line_of(axes: Axes, rows: pd.DataFrame, column: str = "accuracy") -> bool:
@@ -94,6 +94,21 @@ def test_chance_is_a_line_with_its_value(texts_of: Callable):
     figure = figure_curves(t.overall(), chance=0.001)
     assert levels(figure.axes[0]) == [0.72, 0.001]
     assert "chance 0.1" in [text for text, _ in texts_of(figure)]
+
+
+@pytest.mark.parametrize("chance", [0.5, 1 / 9, 0.001])
+@pytest.mark.parametrize("probes", [("low_pass", "high_pass"), ("high_pass",)])
+@pytest.mark.parametrize("figure_of", [figure_curves, figure_summary])
+def test_the_levels_of_a_model_that_is_never_right_are_named_inside(
+    figure_of: Callable, probes: tuple, chance: float, texts_of: Callable, check_legible: Callable
+):
+    table = t.overall(probes).assign(accuracy=0.0, ci_low=0.0, ci_high=0.01, clean=0.0)
+    figure = figure_of(table, chance=chance)
+    check_legible(figure)
+    panel = figure.axes[0].get_window_extent()
+    named = [box for text, box in texts_of(figure) if text.startswith(("clean", "chance"))]
+    assert len(named) == 2
+    assert all(panel.y0 <= box.y0 and box.y1 <= panel.y1 for box in named)
 
 
 @pytest.mark.parametrize("level", [0.05, 0.5, 0.99])

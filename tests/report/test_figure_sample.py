@@ -106,6 +106,20 @@ def test_the_rivals_with_the_highest_peaks_are_drawn(texts_of: Callable):
     assert "r1" not in names
 
 
+def test_without_images_the_curves_are_alone_under_a_note(check_legible: Callable):
+    note = "The image cannot be shown: " + "/a/long/path/to/nowhere" * 10
+    figure = draw(images=None, radii=(), note=note, onset=45.0, takeovers=t.sample_takeovers())
+    (axes,) = figure.axes
+    assert "".join(axes.get_title(loc="left").split()) == "".join(note.split())
+    assert len(axes.lines) > 4
+    assert not figure.artists
+    check_legible(figure)
+
+
+def test_where_there_are_images_there_is_no_note():
+    assert plot_of(draw(note="gone")).get_title(loc="left") == ""
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [

@@ -1,6 +1,7 @@
 """The figure of one sample: the picture against NumPy's complex FFT, the story against the cube's own tables."""
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -8,16 +9,18 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from PIL import Image
 
 import bandscope as bs
 from bandscope.conventions import PRESETS, Convention
 from bandscope.datasets.planted import Planted
 from bandscope.engine.filters import FilterBank
-from bandscope.errors import DataError, InputError
+from bandscope.errors import DataError, ImageError, InputError
 from bandscope.preprocess import Preprocess
-from bandscope.report.sample import Sample, sample_figure, telling_radii
-from bandscope.report.thumbnails import filtered, reopened
+from bandscope.report.sample import Sample, sample_figure, sample_sheet, telling_radii
+from bandscope.report.thumbnails import audited_images, filtered, reopened
 
 SIDE = 64
 RADII = (2.0, 4.0, 6.0, 8.0, 10.0, 13.0, 17.0, 21.0, 25.0, 30.0, 46.0)
@@ -38,7 +41,7 @@ def cube() -> xr.DataTree:
 
 @pytest.fixture(scope="module")
 def crop(cube: xr.DataTree) -> np.ndarray:
-    return reopened(cube, 3)
+    return reopened([cube], 3, Planted())[0]
 
 
 def changed(cube: xr.DataTree, **attributes: object) -> xr.DataTree:
@@ -84,7 +87,7 @@ def test_the_crop_is_the_one_that_was_audited(cube: xr.DataTree):
         place = planted.paths.index(str(cube["source"].values[position]))
         expected = np.asarray(planted[place].convert("RGB").resize((SIDE, SIDE), 1))  # 1: Lanczos
         assert cube.attrs["preprocess"]["interpolation"] == "lanczos"
-        np.testing.assert_array_equal(reopened(cube, position), expected)
+        np.testing.assert_array_equal(reopened([cube], position, audited_images(cube))[0], expected)
 
 
 @pytest.mark.parametrize("radius", [6.0, 17.0])
@@ -234,26 +237,26 @@ def story(cube: xr.DataTree, **changes: object) -> Sample:
 def test_without_a_turn_radii_are_even_by_ratio(cube: xr.DataTree):
     none = story(usurped(cube, 3, 1, 0, 5))
     # 2 first, then 10, nearest to sqrt(2 x 45.3), then 21, nearest to sqrt(10 x 45.3), which is farther off than 4
-    assert telling_radii(none, 4) == [2, 10, 21, math.inf]
-    assert telling_radii(replace(none, kind="high_pass"), 3) == [2, 10, 21]
+    assert telling_radii([none], 4) == [2, 10, 21, math.inf]
+    assert telling_radii([replace(none, kind="high_pass")], 3) == [2, 10, 21]
 
 
 def test_turns_come_first_and_are_never_crowded_out(cube: xr.DataTree):
     lost = story(loser(cube)[0], onset=17.0)
-    assert telling_radii(lost, 2) == [10, math.inf]
-    assert telling_radii(lost, 3) == [10, 17, math.inf]
-    assert telling_radii(lost, 4) == [6, 10, 17, math.inf]
-    assert set(telling_radii(lost, 7)) > {6, 10, 17, math.inf}
+    assert telling_radii([lost], 2) == [10, math.inf]
+    assert telling_radii([lost], 3) == [10, 17, math.inf]
+    assert telling_radii([lost], 4) == [6, 10, 17, math.inf]
+    assert set(telling_radii([lost], 7)) > {6, 10, 17, math.inf}
 
 
 def test_under_high_pass_before_means_a_larger_radius(cube: xr.DataTree):
     lost = story(loser(cube)[0], kind="high_pass", onset=6.0)
-    assert telling_radii(lost, 3) == [6, 10, 17]
+    assert telling_radii([lost], 3) == [6, 10, 17]
 
 
 @pytest.mark.parametrize("radius", [(0.0,), (50.0,), (0.0, 7.0)])
 def test_small_grids_are_shown_whole(cube: xr.DataTree, radius):
-    found = telling_radii(story(usurped(cube, 3, 1, 0, 5), radius=np.array(radius)))
+    found = telling_radii([story(usurped(cube, 3, 1, 0, 5), radius=np.array(radius))])
     assert found == [max(radius), math.inf]
 
 
@@ -280,25 +283,50 @@ class Mine:
         return "mine"
 
 
-def test_images_that_have_moved_can_be_pointed_at(cube: xr.DataTree):
-    other = changed(cube, data={**cube.attrs["data"], "spec": "folder:/nowhere/to/be/seen"})
-    with pytest.raises(DataError, match=r"cannot be opened again: The folder '/nowhere.* does not exist.*source="):
-        sample_figure(other, 3)
+class Broken(Mine):
+    def __getitem__(self, position: int):
+        raise ImageError("it is broken")
+
+
+def moved(cube: xr.DataTree) -> xr.DataTree:
+    return changed(cube, data={**cube.attrs["data"], "spec": "folder:/nowhere/to/be/seen"})
+
+
+def note(figure: Figure) -> str:
+    return " ".join(figure.axes[0].get_title(loc="left").split())
+
+
+def test_without_its_source_an_image_shows_its_curves_and_says_why(cube: xr.DataTree, check_legible: Callable):
+    sheet = sample_sheet(moved(cube), 3)
+    assert len(sheet.figure.axes) == 1
+    label = next(line for line in sheet.figure.axes[0].lines if line.get_linewidth() > 2)
+    np.testing.assert_array_equal(label.get_ydata(), cube["low_pass"]["probability"].values[3].astype(np.float64))
+    assert note(sheet.figure) == sheet.missing
+    assert re.match(r"The image cannot be shown\. .*opened again: The folder '/nowhere.* not exist", sheet.missing)
+    check_legible(sheet.figure)
+
+
+def test_images_that_have_moved_can_be_pointed_at(cube: xr.DataTree, crop: np.ndarray):
     for source in ("planted", Mine()):
-        np.testing.assert_array_equal(reopened(other, 3, source), reopened(cube, 3))
-    assert strip(sample_figure(other, 3, source="planted", radii=[5])) == ["r = 5"]
+        sheet = sample_sheet(moved(cube), 3, source=source, radii=[5, math.inf])
+        assert sheet.missing == ""
+        assert strip(sheet.figure) == ["r = 5", "clean"]
+        np.testing.assert_array_equal(sheet.figure.axes[1].images[0].get_array(), crop / 255)
 
 
-def test_unknown_sources_are_a_data_error(cube: xr.DataTree):
+def test_what_cannot_be_opened_again_is_said(cube: xr.DataTree):
     other = changed(cube, data={**cube.attrs["data"], "spec": "mine"})
-    with pytest.raises(DataError, match="cannot be opened again: 'mine' is not a known image set"):
-        sample_figure(other, 3)
-
-
-def test_another_image_set_is_refused(cube: xr.DataTree):
+    assert "cannot be opened again: 'mine' is not a known image set" in note(sample_figure(other, 3))
     path = str(cube["source"].values[3])
-    with pytest.raises(DataError, match=f"'mine' holds no '{path}'"):
-        sample_figure(cube, 3, source=Mine(("a.png", "b.png")))
+    assert f"'mine' holds no '{path}'" in note(sample_figure(cube, 3, source=Mine(("a.png", "b.png"))))
+    assert "it is broken" in note(sample_figure(cube, 3, source=Broken()))
+
+
+def test_a_source_that_was_asked_for_must_open(cube: xr.DataTree):
+    with pytest.raises(DataError, match="'/nowhere' does not exist"):
+        sample_figure(cube, 3, source="folder:/nowhere")
+    with pytest.raises(InputError, match="'mine' is not a known image set"):
+        sample_figure(cube, 3, source="mine")
 
 
 @pytest.mark.parametrize(
@@ -332,3 +360,141 @@ def test_an_image_without_results_is_refused(cube: xr.DataTree):
 def test_every_sample_can_be_read(cube: xr.DataTree, probe: str, check_legible: Callable):
     for position in range(0, LIMIT, 12):
         check_legible(sample_figure(cube, position, probe=probe))
+
+
+# Over zooms
+
+ZOOMS = (0.5, 1.0, 2.0)
+SAME = 3  # an image that is right at all of them, and its class
+
+
+@pytest.fixture(scope="module")
+def zoomed() -> xr.DataTree:
+    probes = [bs.LowPass((1, 3, 5, 8, 13, 21)), bs.HighPass((1, 5, 13))]
+    return bs.audit(probes=probes, zoom=ZOOMS, limit=27, threads=1, workers=1)
+
+
+def rows_of(figure: Figure, count: int) -> list[tuple[list[Axes], Axes]]:
+    """The thumbnails and the panel of each row."""
+    across = len(figure.axes) // count
+    rows = [figure.axes[start : start + across] for start in range(0, len(figure.axes), across)]
+    return [(row[:-1], row[-1]) for row in rows]
+
+
+def by_pillow(position: int, zoom: float, cube: xr.DataTree) -> np.ndarray:
+    """The middle of a planted image, resized as a whole."""
+    planted = Planted()
+    image = planted[planted.paths.index(str(cube["source"].values[position]))].convert("RGB")
+    side = round(SIDE * zoom)
+    resized = np.asarray(image.resize((side, side), Image.Resampling.LANCZOS))
+    start = max(0, side - SIDE) // 2
+    return resized[start : start + SIDE, start : start + SIDE]
+
+
+@pytest.mark.parametrize("probe", ["low_pass", "high_pass"])
+def test_each_zoom_has_its_images_and_its_curves(zoomed: xr.DataTree, probe: str, check_legible: Callable):
+    figure = sample_figure(zoomed, SAME, probe=probe, radii=[5, 13])
+    rows = rows_of(figure, len(ZOOMS))
+    assert [row[0][0].get_ylabel() for row in rows] == ["zoom 0.5\n75% padded", "zoom 1", "zoom 2"]
+    assert [axes.get_title() for axes in rows[0][0]] == ["r = 5", "r = 13"]
+    for z, (strip, panel) in enumerate(rows):
+        label = next(line for line in panel.lines if line.get_linewidth() > 2)
+        expected = zoomed[probe]["probability"].values[SAME, z].astype(np.float64)
+        np.testing.assert_array_equal(label.get_ydata(), expected)
+        if ZOOMS[z] >= 1:
+            crop = by_pillow(SAME, ZOOMS[z], zoomed)
+            for axes, radius in zip(strip, (5, 13), strict=True):
+                np.testing.assert_array_equal(axes.images[0].get_array(), filtered(zoomed, probe, crop, radius))
+    check_legible(figure)
+
+
+def test_a_small_zoom_shows_the_whole_image_within_its_reflection(zoomed: xr.DataTree):
+    figure = sample_figure(zoomed, SAME, radii=[math.inf], zoom=0.5)
+    shown = np.asarray(figure.axes[0].images[0].get_array())
+    np.testing.assert_array_equal(shown[16:48, 16:48] * 255, by_pillow(SAME, 0.5, zoomed))
+
+
+def test_r50_is_that_of_the_scale_points(zoomed: xr.DataTree):
+    points = bs.scale_points(zoomed, by="image", padded=True).query("probe == 'low_pass' and image == @SAME")
+    sheet = sample_sheet(zoomed, SAME)
+    np.testing.assert_array_equal([sample.r50 for sample in sheet.samples], points["r50"])
+    assert np.isfinite(points["r50"]).sum() > 1
+    for (_, panel), r50 in zip(rows_of(sheet.figure, 3), points["r50"], strict=True):
+        marked = [list(line.get_xdata()) for line in panel.lines]
+        assert ([r50, r50] in marked) == math.isfinite(r50)
+        assert (f"r50 = {r50:.1f}" if math.isfinite(r50) else "no r50") in panel.texts[0].get_text()
+
+
+def test_behind_each_zoom_lies_the_class_at_that_zoom(zoomed: xr.DataTree):
+    own = zoomed["label"].values == zoomed["label"].values[SAME]
+    assert own.sum() > 1
+    for z, (_, panel) in enumerate(rows_of(sample_figure(zoomed, SAME), 3)):
+        grey = next(line for line in panel.lines if line.get_color() == "#a8a8a8" and len(line.get_xdata()) > 2)
+        mean = zoomed["low_pass"]["probability"].values[own, z].mean(axis=0)
+        np.testing.assert_allclose(grey.get_ydata(), mean, rtol=1e-5)
+
+
+def test_one_zoom_is_drawn_as_a_cube_without_zoom(zoomed: xr.DataTree):
+    one, other = sample_figure(zoomed, SAME, zoom=2), sample_figure(bs.at_zoom(zoomed, 2), SAME)
+    assert one.get_suptitle() == other.get_suptitle() == f"{zoomed['source'].values[SAME]}, planted, zoom 2"
+    assert len(one.axes) == len(other.axes) == 8  # six radii and clean
+    np.testing.assert_array_equal(one.axes[-2].images[0].get_array() * 255, by_pillow(SAME, 2, zoomed))
+    for a, b in zip(one.axes[:-1], other.axes[:-1], strict=True):
+        np.testing.assert_array_equal(a.images[0].get_array(), b.images[0].get_array())
+
+
+def test_one_zoom_of_many_is_that_of_an_audit_without(zoomed: xr.DataTree):
+    plain = bs.audit(probes=[bs.LowPass((1, 3, 5, 8, 13, 21))], limit=27, threads=1, workers=1)
+    one, other = sample_sheet(zoomed, SAME, zoom=1), sample_sheet(plain, SAME)
+    assert one.samples[0].onset == other.samples[0].onset
+    assert one.samples[0].clean_probability == pytest.approx(other.samples[0].clean_probability, rel=1e-5)
+    for a, b in zip(one.figure.axes[:-1], other.figure.axes[:-1], strict=True):
+        np.testing.assert_array_equal(a.images[0].get_array(), b.images[0].get_array())
+
+
+def test_without_its_source_a_zoomed_image_shows_its_curves(zoomed: xr.DataTree, check_legible: Callable):
+    figure = sample_figure(moved(zoomed), SAME)
+    assert len(figure.axes) == len(ZOOMS)
+    assert "The image cannot be shown." in note(figure)
+    check_legible(figure)
+
+
+def test_of_many_zooms_six_are_spread(zoomed: xr.DataTree):
+    many = moved(zoomed.isel(zoom=[1] * 11))
+    many.dataset = many.to_dataset().assign_coords(zoom=np.arange(1.0, 12))
+    samples = sample_sheet(many, SAME).samples
+    assert [sample.zoom for sample in samples] == ["zoom 1", "zoom 3", "zoom 5", "zoom 7", "zoom 9", "zoom 11"]
+
+
+def test_half_of_the_radii_of_several_zooms_are_turns(zoomed: xr.DataTree):
+    none = story(zoomed)
+    turns = [replace(none, takeovers=none.takeovers.head(0), onset=onset) for onset in (25.0, 17.0, 10.0, 8.0)]
+    # 25 and 8, the outermost zooms; then 2, two octaves from 8; then 4, half way
+    assert telling_radii(turns, 5) == [2, 4, 8, 25, math.inf]
+
+
+def test_zooms_that_the_cube_does_not_have_are_refused(cube: xr.DataTree, zoomed: xr.DataTree):
+    with pytest.raises(InputError, match=r"no zoom 3; it has zoom 0\.5, 1, 2"):
+        sample_figure(zoomed, SAME, zoom=3)
+    with pytest.raises(InputError, match="no zoom 2; it has zoom 1"):
+        sample_figure(cube, 3, zoom=2)
+
+
+def test_object_sizes_are_cut_around_their_boxes(tmp_path):
+    planted = Planted(per_class=1)
+    boxes = tmp_path / "boxes.csv"
+    lines = [f"{path},32,32,160,160" for path in planted.paths]
+    boxes.write_text("\n".join(["source,x0,y0,x1,y1", *lines]))
+    sizes = bs.ObjectSize((32.0, 64.0), boxes)
+    cube = bs.audit("planted", "planted?per_class=1", probes=[bs.LowPass((5, 20))], zoom=sizes, threads=1)
+    figure = sample_figure(cube, 0, radii=[math.inf])
+    _, ((large,), _) = rows_of(figure, 2)
+    assert large.get_ylabel() == "object size 64"
+    whole = np.asarray(planted[0].convert("RGB").resize((128, 128), Image.Resampling.LANCZOS))
+    np.testing.assert_array_equal(large.images[0].get_array() * 255, whole[16:80, 16:80])  # about 96 / 256 of it
+    some = sample_figure(cube.isel(image=[2, 0]), 1, radii=[math.inf])
+    np.testing.assert_array_equal(rows_of(some, 2)[1][0][0].images[0].get_array(), large.images[0].get_array())
+    boxes.write_text("\n".join(["source,x0,y0,x1,y1", *lines[1:], f"{planted.paths[0]},0,0,9,9"]))
+    assert "not those that were audited" in note(sample_figure(cube, 0))
+    boxes.unlink()
+    assert "There is no file of boxes" in note(sample_figure(cube, 0))

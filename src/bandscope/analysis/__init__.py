@@ -2,25 +2,42 @@
 
 from bandscope.analysis.association import band_accuracy
 from bandscope.analysis.bands import bands
+from bandscope.analysis.common import common_images
+from bandscope.analysis.compare import compare
 from bandscope.analysis.conflicts import conflicts
 from bandscope.analysis.curves import clean, curves
+from bandscope.analysis.differences import band_differences, differences
 from bandscope.analysis.reach import reach
 from bandscope.analysis.sample import sample_curves
 from bandscope.analysis.samples import samples
+from bandscope.analysis.scale import scale_law, scale_points, scale_surface
 from bandscope.analysis.similarity import similarity, similarity_summary
 from bandscope.analysis.takeovers import takeovers, usurpers
+from bandscope.analysis.telling import telling
+from bandscope.analysis.wins import wins
+from bandscope.analysis.zoom import at_zoom
 
 __all__ = [
+    "at_zoom",
     "band_accuracy",
+    "band_differences",
     "bands",
     "clean",
+    "common_images",
+    "compare",
     "conflicts",
     "curves",
+    "differences",
     "reach",
     "sample_curves",
     "samples",
+    "scale_law",
+    "scale_points",
+    "scale_surface",
     "similarity",
     "similarity_summary",
     "takeovers",
+    "telling",
     "usurpers",
+    "wins",
 ]

@@ -1,6 +1,6 @@
 """The `by` argument: all images together, one group a class, or any grouping of classes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +10,6 @@ from jaxtyping import Int
 from bandscope.analysis.outcomes import Images
 from bandscope.analysis.statistics import Bootstrap
 from bandscope.errors import InputError
-
-By = str | Mapping[int, str] | None
 
 
 @dataclass(frozen=True)
@@ -43,13 +41,17 @@ class Group:
         return bootstrap.random(self.labels)
 
 
+By = str | Mapping[int, str] | Sequence[Group] | None
+
+
 def groups_of(images: Images, by: By = None) -> list[Group]:
     """The groups of `by`, in the order of model outputs or of the mapping.
 
     Args:
         images: the images that count.
         by: None (one group "all") | "class" (every class that has an image) | {model output index: group name}
-            (every named group, even if empty; images of other classes are left out).
+            (every named group, even if empty; images of other classes are left out) | groups made before, of as many
+            images in the same order: cubes of several models are so held against each other.
 
     Raises:
         InputError: `by` is something else, or names a model output that does not exist.
@@ -58,6 +60,8 @@ def groups_of(images: Images, by: By = None) -> list[Group]:
         return [_group(images, "all", np.arange(len(images)))]
     if isinstance(by, Mapping):
         return _mapped(images, by)
+    if isinstance(by, Sequence) and (made := [group for group in by if isinstance(group, Group)]):
+        return made
     if by == "class":
         return [
             _group(images, str(images.classes[index]), np.flatnonzero(images.label == index), int(index))

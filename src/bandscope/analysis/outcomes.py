@@ -8,6 +8,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Bool, Float, Int, Shaped
 
+from bandscope.analysis.zoom import at_zoom
 from bandscope.cube import status_ok
 from bandscope.errors import InputError, StoreError
 
@@ -94,12 +95,13 @@ class Outcomes:
 
 
 def images_of(cube: object) -> Images:
-    """The images that count, with their labels and class names."""
+    """The images that count, with their labels and class names; of a cube over zooms, at zoom 1."""
     if not isinstance(cube, xr.DataTree):
         raise InputError(f"The cube is a {type(cube).__name__}: give the DataTree that bandscope.open(path) returns.")
     missing = [name for name in ("label", "status", "source", "class_name") if name not in cube.dataset]
     if missing:
         raise StoreError(f"This DataTree is not a bandscope cube: {missing[0]!r} is missing at its root.")
+    cube = at_zoom(cube)
     keep = status_ok(cube)
     label = np.asarray(cube["label"].values)[keep].astype(np.int64)
     return Images(cube, keep, label, np.asarray(cube["class_name"].values, dtype=object))

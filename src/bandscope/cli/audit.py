@@ -8,12 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from bandscope.api import audit
 from bandscope.classifiers import load_classifier
 from bandscope.cli.checks import check_folder, check_images
-from bandscope.cli.parsing import parse_bands, parse_batch_size, parse_overrides, parse_probes, parse_radii
+from bandscope.cli.parsing import (
+    parse_bands,
+    parse_batch_size,
+    parse_overrides,
+    parse_probes,
+    parse_radii,
+    parse_zoom,
+)
 from bandscope.conventions import Convention
 from bandscope.report.grouping import asked_grouping, grouping
 from bandscope.report.overview import write_overview
@@ -34,6 +42,10 @@ class Options:
     radii: str
     bands: str
     unit: str
+    zoom: str | None
+    object_size: str | None
+    boxes: Path | None
+    outside: str
     convention: str
     convention_changes: dict[str, Any]
     preprocess_changes: dict[str, str | float | None]
@@ -44,6 +56,7 @@ def run(options: Options, console: Console) -> None:
     """Audit, then print the summary and write the figures."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # on single images; what counts is recorded in `status`
     radii, bands = parse_radii(options.radii), parse_bands(options.bands)
+    zoom = parse_zoom(options.zoom, options.object_size, options.boxes, options.outside)
     batch_size = parse_batch_size(options.settings["batch_size"])
     convention = Convention.named(options.convention, **options.convention_changes)
     store = options.store or _default_store(options.model, options.data)
@@ -60,6 +73,7 @@ def run(options: Options, console: Console) -> None:
             options.data,
             out=store,
             probes=lambda size: parse_probes(options.probes, radii=radii, bands=bands, unit=options.unit, size=size),
+            zoom=zoom,
             convention=convention,
             progress=bar.update,
             **options.settings | {"batch_size": batch_size},
@@ -73,6 +87,14 @@ def run(options: Options, console: Console) -> None:
     console.print(f"Figures and tables in {folder}{os.sep}: start with {overview.name}", markup=False)
 
 
+class _Left(TimeRemainingColumn):
+    """The time left, and the word; nothing where it is not known or no longer of interest."""
+
+    def render(self, task: Task) -> Text:
+        shown = super().render(task)
+        return Text() if task.finished or not shown else shown.append(" left")
+
+
 class _Bar:
     """A progress bar in images, with forward passes a second and the time left."""
 
@@ -83,8 +105,7 @@ class _Bar:
             TextColumn("{task.fields[images]}"),
             TextColumn("[cyan]{task.fields[rate]}"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            _Left(),
             console=console,
         )
         self._task = self._progress.add_task("Loading", total=None, images="", rate="")

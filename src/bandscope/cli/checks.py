@@ -11,17 +11,17 @@ from bandscope.cube.store import Store
 from bandscope.errors import InputError, StoreError
 
 
-def check_folder(folder: Path) -> None:
-    """Refuse, before any work, a figures folder that can never be written.
+def check_folder(folder: Path, what: str = "figures") -> None:
+    """Refuse, before any work, a folder of figures (or of `what`) that can never be written.
 
     Raises:
         InputError: saying what is in the way.
     """
     there = next(path for path in (folder, *folder.absolute().parents) if os.path.lexists(path))
     if not there.is_dir():
-        raise InputError(f"The figures folder {folder} cannot be made: {there} is not a folder.")
+        raise InputError(f"The {what} folder {folder} cannot be made: {there} is not a folder.")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"The figures folder {folder} cannot be made: {there} is not writable.")
+        raise InputError(f"The {what} folder {folder} cannot be made: {there} is not writable.")
 
 
 def check_whole(path: Path) -> None:

@@ -22,6 +22,7 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
+VIOLATED = 3  # 1 is an error, 2 wrong usage
 
 WHAT, HOW, WHERE, MACHINE = "What is measured", "Preprocessing and labels", "Results", "Machine"
 
@@ -38,6 +39,18 @@ class Table(StrEnum):
     usurpers = "usurpers"
     similarity = "similarity"
     band_accuracy = "band-accuracy"
+    scale_surface = "scale-surface"
+    scale_points = "scale-points"
+    scale_law = "scale-law"
+
+
+class Most(StrEnum):
+    """What makes an image worth looking at."""
+
+    takeover = "takeover"
+    late = "late"
+    nonmonotone = "nonmonotone"
+    shifted = "shifted"
 
 
 class Precision(StrEnum):
@@ -122,6 +135,33 @@ def audit(
     unit: Annotated[
         str, typer.Option(help="Of radii and bands: cycles/image or cycles/pixel.", rich_help_panel=WHAT)
     ] = "cycles/image",
+    zoom: Annotated[
+        str | None,
+        typer.Option(
+            help="Look at every image at these zooms too, such as 0.71,1,1.41,2,2.83.",
+            metavar="Z,Z,...",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    object_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Bring every object to these sizes, in pixels of the crop; needs --boxes.",
+            metavar="P,P,...",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="Object boxes to cut around: CSV, COCO JSON, or Pascal VOC.", rich_help_panel=WHAT),
+    ] = None,
+    outside: Annotated[
+        str,
+        typer.Option(
+            help="Of zooms below 1: real (more of the image, then its reflection) or shrink (the crop itself).",
+            rich_help_panel=WHAT,
+        ),
+    ] = "real",
     limit: Annotated[
         int | None, typer.Option(help="Audit a seeded sample of N images.", metavar="N", rich_help_panel=WHAT)
     ] = None,
@@ -183,7 +223,7 @@ def audit(
         bool, typer.Option("--overwrite", help="Start again where the store exists.", rich_help_panel=WHERE)
     ] = False,
     extend: Annotated[
-        bool, typer.Option("--extend", help="Add new radii or bands to the store.", rich_help_panel=WHERE)
+        bool, typer.Option("--extend", help="Add new radii, bands or zooms to the store.", rich_help_panel=WHERE)
     ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first image that fails.", rich_help_panel=WHERE)
@@ -225,6 +265,10 @@ def audit(
         radii=radii,
         bands=bands,
         unit=unit,
+        zoom=zoom,
+        object_size=object_size,
+        boxes=boxes,
+        outside=outside,
         convention=convention,
         convention_changes={"domain": domain, "keep_mean": keep_mean, "clip": clip},
         preprocess_changes={
@@ -263,7 +307,16 @@ def table(
     store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")],
     name: Annotated[Table, typer.Argument(help="Which table.")],
     by: Annotated[
-        str | None, typer.Option(help="class, imagenet (everyday groups), or a CSV of class,group.", metavar="GROUPS")
+        str | None,
+        typer.Option(
+            help="class, imagenet (everyday groups), a CSV of class,group, or (scale-*) image.", metavar="GROUPS"
+        ),
+    ] = None,
+    zoom: Annotated[
+        float | None,
+        typer.Option(
+            help="Of an audit over zooms, the one to speak of (or the object size).", metavar="Z", show_default="1"
+        ),
     ] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the whole table to this file.")] = None,
     rows: Annotated[int, typer.Option(min=0, help="Rows to show in the terminal.")] = 40,
@@ -271,7 +324,126 @@ def table(
     """Print a table of a store, or write it as CSV."""
     from bandscope.cli import table as command
 
-    command.run(store, name.value, by=by, csv=csv, rows=rows, console=out)
+    command.run(store, name.value, by=by, zoom=zoom, csv=csv, rows=rows, console=out)
+
+
+@app.command()
+def compare(
+    stores: Annotated[list[Path], typer.Argument(help="Stores of `bandscope audit`; the first is the baseline.")],
+    by: Annotated[
+        str | None,
+        typer.Option(help="Also by class, imagenet (everyday groups), or a CSV of class,group.", metavar="GROUPS"),
+    ] = None,
+    zoom: Annotated[
+        float | None,
+        typer.Option(help="Compare audits over zooms at this one (or at this object size).", show_default="1"),
+    ] = None,
+    any_convention: Annotated[
+        bool, typer.Option("--any-convention", help="Compare stores of different conventions.")
+    ] = False,
+    alpha: Annotated[float, typer.Option(help="Error of the tests over all radii of a probe.")] = 0.05,
+    fail_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-if",
+            help='Leave with exit code 3 if a store minus the baseline meets this, such as "relative@45 < -0.02", '
+            '"high_pass.accuracy@20 < -0.05", "clean < -0.01" or "r50 > 2". Any number of times.',
+            metavar="CONDITION",
+        ),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help="Write everything to this file.", rich_help_panel=WHERE)] = None,
+    csv: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write every table into this folder, or the differences to this .csv.",
+            metavar="FOLDER|FILE.csv",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write a page to this file.", rich_help_panel=WHERE)] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures.", rich_help_panel=WHERE)] = None,
+) -> None:
+    """Hold two or more audits against the first, on the images and radii that they share.
+
+    Exit codes: 0; 3 where a --fail-if condition is met; 1 for an error, also where a condition cannot be decided.
+    """
+    from bandscope.cli import compare as command
+
+    outputs = command.Outputs(json, csv, markdown, figures)
+    violated = command.run(
+        stores,
+        by=by,
+        zoom=zoom,
+        any_convention=any_convention,
+        alpha=alpha,
+        fail_if=fail_if or (),
+        outputs=outputs,
+        console=out,
+    )
+    if violated:
+        raise typer.Exit(VIOLATED)
+
+
+@app.command()
+def sample(
+    store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")],
+    image: Annotated[
+        str | None,
+        typer.Argument(metavar="[IMAGE_ID]", help="Position, source path, or the end of one.", show_default=False),
+    ] = None,
+    most: Annotated[
+        Most | None,
+        typer.Option(
+            help="Rank the images instead: strongest takeover, latest onset, largest fall of the label's "
+            "probability, or r50 that moves most between zooms."
+        ),
+    ] = None,
+    count: Annotated[int | None, typer.Option(help="How many to rank.", metavar="N", show_default="10")] = None,
+    probe: Annotated[str, typer.Option(help="A low-pass or high-pass probe of the store.")] = "low-pass",
+    radii: Annotated[
+        str, typer.Option(help="Of the filtered images: as in audit, up to 12; the last may be clean.")
+    ] = "auto",
+    zoom: Annotated[
+        str, typer.Option(help="One zoom (or object size) of the store, or all.", metavar="Z|all")
+    ] = "all",
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the images are now, such as folder:DIR.", metavar="SPEC", show_default="the store's"
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Groups whose mean stands in for that of a class of one image: imagenet, or a CSV of class,group.",
+            metavar="GROUPS",
+            show_default="imagenet where it applies",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Figure to write: .png, .pdf, .svg; without, PNG and PDF.", show_default="STORE-IMAGE"
+        ),
+    ] = None,
+    figures: Annotated[Path | None, typer.Option(help="With --most: folder for a figure of each.")] = None,
+) -> None:
+    """Draw one image filtered, over what the model says to it, or find the images worth looking at."""
+    from bandscope.cli import sample as command
+
+    options = command.Options(
+        image=image,
+        most=most.value if most else None,
+        count=count,
+        probe=probe,
+        radii=radii,
+        source=source,
+        by=by,
+        zoom=zoom,
+        out=file,
+        figures=figures,
+    )
+    command.run(store, options, out)
 
 
 def _model_and_data(model: str | None, data: str | None) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bandscope.errors import InputError, nearest
@@ -11,7 +12,9 @@ from bandscope.probes import (
     BandStop,
     HighPass,
     LowPass,
+    ObjectSize,
     Probe,
+    Zoom,
     checked_bands,
     checked_radii,
     default_radii,
@@ -76,6 +79,19 @@ def parse_probes(
         if name not in makers:
             raise InputError(f"No probe {name!r}; there are {', '.join(makers)}.{nearest(name, makers)}")
     return tuple(makers[name]() for name in dict.fromkeys(wanted))
+
+
+def parse_zoom(zoom: str | None, object_size: str | None, boxes: Path | None, outside: str) -> Zoom | None:
+    """The scales of --zoom or --object-size; None where neither is given."""
+    if zoom is not None and object_size is not None:
+        raise InputError("--zoom and --object-size exclude each other: one multiplies sizes, the other sets them.")
+    given = zoom if object_size is None else object_size
+    if given is None:
+        if boxes is not None or outside != "real":
+            raise InputError("--boxes and --outside say how to zoom: give --zoom or --object-size too.")
+        return None
+    kind = Zoom if object_size is None else ObjectSize
+    return kind([number(part, "zoom") for part in given.split(",") if part.strip()], boxes, outside)
 
 
 def parse_batch_size(text: str | None) -> int | str | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from rich.console import Console
@@ -14,7 +14,8 @@ from bandscope.cli.checks import check_images, check_whole, uncomputed
 from bandscope.errors import InputError, StoreError
 from bandscope.report.grouping import By, grouping
 
-Make = Callable[[Any, By], pd.DataFrame]
+Groups = By | Literal["image"]
+Make = Callable[[Any, Groups], pd.DataFrame]
 
 TABLES: dict[str, Make] = {
     "curves": analysis.curves,
@@ -26,15 +27,25 @@ TABLES: dict[str, Make] = {
     "usurpers": analysis.usurpers,
     "similarity": lambda tree, by: analysis.similarity(tree, by or "class"),
     "band-accuracy": lambda tree, by: analysis.band_accuracy(analysis.bands(tree, by or "class")),
+    "scale-surface": analysis.scale_surface,
+    "scale-points": analysis.scale_points,
+    "scale-law": analysis.scale_law,
 }
 PER_IMAGE = ("samples",)
-OVER_BANDS = ("curves",)  # what there is for band probes alone
+OVER_ZOOMS = ("scale-surface", "scale-points", "scale-law")
+OVER_BANDS = ("curves", "scale-surface")  # what there is for band probes alone
 
 
-def run(store: Path, name: str, *, by: str | None, csv: Path | None, rows: int, console: Console) -> None:
+def run(
+    store: Path, name: str, *, by: str | None, zoom: float | None, csv: Path | None, rows: int, console: Console
+) -> None:
     """Compute the table; write it whole to `csv`, or print its first rows."""
     if by and name in PER_IMAGE:
         raise InputError(f"The table {name!r} has one row an image and takes no --by.")
+    if by == "image" and name not in OVER_ZOOMS:
+        raise InputError(f"--by image is for {', '.join(OVER_ZOOMS)}; `samples` and `takeovers` have rows of images.")
+    if zoom is not None and name in OVER_ZOOMS:
+        raise InputError(f"The table {name!r} is about all zooms and takes no --zoom.")
     if csv is not None and not csv.parent.is_dir():
         raise InputError(f"--csv {csv}: the folder {csv.parent} does not exist.")
     with cube.open(store) as tree:
@@ -47,8 +58,8 @@ def run(store: Path, name: str, *, by: str | None, csv: Path | None, rows: int, 
             raise InputError(
                 f"The table {name!r} needs a low-pass or high-pass probe; {store} has {[*tree.children]}."
             )
-        groups = grouping(tree, by).by if by else None
-        table = TABLES[name](tree, groups)
+        groups: Groups = "image" if by == "image" else grouping(tree, by).by if by else None
+        table = TABLES[name](tree if zoom is None else analysis.at_zoom(tree, zoom), groups)
     if csv is None:
         _show(table, rows, console)
         return

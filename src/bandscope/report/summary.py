@@ -15,7 +15,7 @@ from bandscope.cube import status_ok
 from bandscope.report.grouping import Grouping
 
 EXTREMES = 3
-VERBS = {"low_pass": "Low-pass reaches", "high_pass": "High-pass falls to"}
+VERBS = {"low_pass": ("Low-pass", "reaches"), "high_pass": ("High-pass", "falls to")}
 
 
 def summary(cube: xr.DataTree, groups: Grouping) -> RenderableType:
@@ -35,26 +35,28 @@ def _clean(cube: xr.DataTree) -> Text:
 
 
 def _reach(cube: xr.DataTree) -> Iterator[RenderableType]:
-    """One row a level: the radius, its interval, and what it means in pixels."""
+    """One row a level: the radius, its interval, and what it means in pixels; a reason that they share once."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
     table.add_column("")
     for name in ("cycles/image", "95 % interval", "pixels a cycle"):
         table.add_column(name, justify="right")
-    notes = []
+    notes: dict[tuple[str, str], list[str]] = {}
     side = min(cube.attrs["preprocess"]["size"])
     for row in analysis.reach(cube).itertuples():
         probe = cube[str(row.probe)].attrs
         soft = "" if probe["family"] == "ideal" else f"{probe['family'].capitalize()} "
-        first = f"{soft}{VERBS[probe['kind']]} {row.level:.0%} of it"
+        kind, verb = VERBS[probe["kind"]]
+        first = f"{soft}{kind} {verb} {row.level:.0%} of it"
         if row.reason:
             table.add_row(first, "-", "", "")
-            notes.append(Text(f"{first}: {row.reason!s}", style="dim"))
+            notes.setdefault((soft + kind, str(row.reason)), []).append(first)
         else:
             interval = f"{row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}"
             table.add_row(first, f"[bold]{row.radius:.1f}[/]", interval, _period(row.radius, side))
     if table.row_count:
         yield table
-    yield from notes
+    for (name, reason), rows in notes.items():
+        yield Text(f"{rows[0] if len(rows) == 1 else name}: {reason}", style="dim")
 
 
 def _hungry(cube: xr.DataTree, groups: Grouping) -> Iterator[RenderableType]:

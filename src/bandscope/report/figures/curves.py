@@ -14,6 +14,7 @@ from bandscope.report.figures.style import Look, RadiusAxis
 from bandscope.report.figures.tables import Quantity, XScale
 
 _HERE = "figure_curves"
+NAME_HEIGHT = 0.1  # of the panel, with the gap to the line that is named
 
 
 @style.drawing()
@@ -63,10 +64,10 @@ def figure_curves(
         _label_y(drawn[next(probe for probe in row if probe)], quantity)
     style.heading(figure, title)
     if len(by_label) > 1:
-        _legend(figure, levels, relative=relative)
+        name_models(figure, levels, relative=relative)
     first, axes = next(iter(drawn.items()))
+    axes.set_ylim(0, top_of(by_label.values(), quantity, levels, guess))
     name_levels(axes, first, levels, guess, relative=relative)
-    axes.set_ylim(0, top_of(by_label.values(), quantity, levels))
     return figure
 
 
@@ -171,29 +172,37 @@ def draw_levels(axes: Axes, clean: Mapping[str, float], chance: float | None) ->
 def name_levels(
     axes: Axes, probe: str, clean: Mapping[str, float], chance: float | None, *, relative: bool = False
 ) -> None:
-    """Name the lines of `draw_levels` where the curves are not: low-pass starts low, high-pass ends low."""
+    """Name the lines of `draw_levels` where the curves are not: low-pass starts low, high-pass ends low.
+
+    The limits of y must have been set.
+    """
+    sides = ("left", "right") if probe.startswith("low") else ("right", "left")
     if len(set(clean.values())) == 1 and np.isfinite(level := next(iter(clean.values()))):
         text = "clean" if relative else f"clean {100 * level:.1f}"
-        _name_level(axes, text, level, "left" if probe.startswith("low") else "right", "top")
+        _name_level(axes, text, level, sides[0], above=level < NAME_HEIGHT * axes.get_ylim()[1])
     if chance is not None:
-        _name_level(axes, f"chance {100 * chance:.3g}", chance, "right", "bottom")
+        _name_level(axes, f"chance {100 * chance:.3g}", chance, sides[1], above=True)
 
 
-def _name_level(axes: Axes, text: str, level: float, side: str, up: str) -> None:
+def _name_level(axes: Axes, text: str, level: float, side: str, *, above: bool) -> None:
     axes.annotate(
         text, (0.025 if side == "left" else 0.975, level), xycoords=axes.get_yaxis_transform(),
-        xytext=(0, 2.5 if up == "bottom" else -2.5), textcoords="offset points", ha=side, va=up,
+        xytext=(0, 2.5 if above else -2.5), textcoords="offset points", ha=side, va="bottom" if above else "top",
         fontsize=style.SMALL, color=style.GREY,
     )  # fmt: skip
 
 
-def top_of(every: Iterable[pd.DataFrame], quantity: Quantity, clean: Mapping[str, float]) -> float:
-    """The upper limit of y: above all intervals and clean levels."""
+def top_of(
+    every: Iterable[pd.DataFrame], quantity: Quantity, clean: Mapping[str, float], chance: float | None
+) -> float:
+    """The upper limit of y: above all intervals and clean levels, and above chance with its name."""
     columns = [tables.numbers(table, name) for table in every for name in (quantity.column, quantity.high)]
-    return 1.06 * float(np.nanmax(np.concatenate([*columns, list(clean.values())])))
+    highest = float(np.nanmax(np.concatenate([*columns, list(clean.values())])))
+    return max(1.06 * highest, (chance or 0) / (1 - NAME_HEIGHT))
 
 
-def _legend(figure: Figure, clean: Mapping[str, float], *, relative: bool) -> None:
+def name_models(figure: Figure, clean: Mapping[str, float], *, relative: bool = False) -> None:
+    """A legend below all panels: each model with its look and its clean accuracy."""
     texts = [
         style.shorten(label, 2.6) + ("" if relative or not np.isfinite(level) else f" (clean {100 * level:.1f})")
         for label, level in clean.items()

@@ -62,8 +62,8 @@ def figure_summary(
     if maps:
         _draw_maps(figure, panels[1], maps, value, xscale)
     style.heading(figure, title)
+    panels[0][0].set_ylim(0, curve_panels.top_of([curves], quantity, levels, chance))
     curve_panels.name_levels(panels[0][0], probes[0], levels, chance)
-    panels[0][0].set_ylim(0, curve_panels.top_of([curves], quantity, levels))
     return figure
 
 

@@ -1,0 +1,123 @@
+"""`bandscope compare`: stores in, their comparison out: terminal, JSON, CSV, Markdown, figures, and an exit code."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+
+from bandscope import cube
+from bandscope.analysis.common import common_images
+from bandscope.analysis.compare import compare
+from bandscope.analysis.thresholds import check_against, check_thresholds, parse_threshold
+from bandscope.cli.checks import check_folder, check_images, check_whole
+from bandscope.errors import InputError
+from bandscope.report.comparison import Report, terminal
+from bandscope.report.comparison_files import write_csv, write_figures, write_json, write_markdown
+from bandscope.report.grouping import grouping
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where the comparison is written to, each only if asked for."""
+
+    json: Path | None
+    csv: Path | None
+    markdown: Path | None
+    figures: Path | None
+
+    def check(self) -> None:
+        """Refuse, before any work, what cannot be written.
+
+        Raises:
+            InputError: naming the option.
+        """
+        to_folder = self.csv is not None and self.csv.suffix.lower() != ".csv"
+        files = {"--json": self.json, "--markdown": self.markdown, "--csv": None if to_folder else self.csv}
+        for option, path in files.items():
+            if path is not None and not path.parent.is_dir():
+                raise InputError(f"{option} {path}: the folder {path.parent} does not exist.")
+            if path is not None and path.is_dir():
+                raise InputError(f"{option} {path} is a folder; give a file.")
+        if to_folder and self.csv is not None:
+            check_folder(self.csv, "CSV")
+        if self.figures is not None:
+            check_folder(self.figures)
+
+    def write(self, report: Report) -> list[Path]:
+        """Write what was asked for; returns the files and folders."""
+        written = []
+        writers = (write_json, write_csv, write_markdown, write_figures)
+        for path, write in zip((self.json, self.csv, self.markdown, self.figures), writers, strict=True):
+            if path is not None:
+                write(report, path)
+                written.append(path)
+        return written
+
+
+def run(
+    stores: Sequence[Path],
+    *,
+    by: str | None,
+    zoom: float | None,
+    any_convention: bool,
+    alpha: float,
+    fail_if: Sequence[str],
+    outputs: Outputs,
+    console: Console,
+) -> bool:
+    """Compare, print and write; returns whether a threshold is violated.
+
+    Raises:
+        InputError: also where a threshold's quantity is undefined, after everything has been written.
+    """
+    thresholds = [parse_threshold(text) for text in fail_if]
+    outputs.check()
+    with ExitStack() as stack, console.status("Comparing ..."):
+        cubes = {name: stack.enter_context(cube.open(path)) for name, path in named(stores).items()}
+        for path, tree in zip(stores, cubes.values(), strict=True):
+            check_whole(path)
+            check_images(tree, path)
+        common = common_images(cubes, zoom=zoom, any_convention=any_convention)
+        check_thresholds(thresholds, common)
+        groups = grouping(next(iter(cubes.values())), by) if by else None
+        comparison = compare(common, alpha=alpha)
+        report = Report(
+            comparison,
+            compare(common, groups.by, alpha=alpha) if groups else None,
+            groups.noun if groups else "group",
+            check_against(thresholds, comparison) if thresholds else pd.DataFrame(),
+        )
+        files = outputs.write(report)
+    console.print(terminal(report))
+    for file in files:
+        console.print(f"-> {file}", markup=False)
+    return _violated(report.verdicts)
+
+
+def named(stores: Sequence[Path]) -> dict[str, Path]:
+    """A short name for each store: its file's stem; where stems repeat, with its folder or else with a number."""
+    paths = [path.absolute() for path in stores]
+    folders = {path.stem: {other.parent.name for other in paths if other.stem == path.stem} for path in paths}
+    found: dict[str, Path] = {}
+    for path, store in zip(paths, stores, strict=True):
+        name = f"{path.parent.name}/{path.stem}" if len(folders[path.stem]) > 1 else path.stem
+        number = next(n for n in range(1, len(stores) + 1) if _numbered(name, n) not in found)
+        found[_numbered(name, number)] = store
+    return found
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name} ({number})"
+
+
+def _violated(verdicts: pd.DataFrame) -> bool:
+    if not len(verdicts):
+        return False
+    undefined = verdicts[verdicts["reason"] != ""]
+    if len(undefined):
+        row = undefined.iloc[0]
+        raise InputError(f"The condition {row['condition']!r} cannot be decided for {row['b']}: {row['reason']}.")
+    return bool(verdicts["violated"].any())

@@ -1,0 +1,114 @@
+"""A comparison as files: JSON and CSV for machines, Markdown and figures for people; each whole or not at all."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bandscope.errors import StoreError
+from bandscope.report.comparison import Report, markdown
+from bandscope.report.figures import figure_comparison, save
+from bandscope.report.figures.compare import probe_rows
+
+PROVENANCE = ("model", "data", "preprocess", "convention", "zoom", "plan", "environment", "command")
+
+
+def write_json(report: Report, path: Path) -> None:
+    """Everything: where the models come from, how the numbers were made, every table as records; NaN is null."""
+    _write(path, json.dumps(as_json(report), indent=1, allow_nan=False, ensure_ascii=False) + "\n", "--json")
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """The content of `write_json`, of plain values alone."""
+    comparison, common = report.comparison, report.comparison.common
+    models = [
+        {"name": name, "images_left_out": left, **{key: images.cube.attrs.get(key) for key in PROVENANCE}}
+        for name, images, left in zip(common.names, common.images, common.left_out, strict=True)
+    ]
+    settings = {
+        "confidence": comparison.bootstrap.confidence,
+        "resamples": comparison.bootstrap.resamples,
+        "seed": comparison.bootstrap.seed,
+        "alpha": comparison.alpha,
+        "at": common.zoom(),
+        "test": "McNemar, exact; Holm over the conditions of each probe, model and group",
+    }
+    head = {
+        "bandscope": version("bandscope"),
+        "baseline": common.names[0],
+        "images": len(common.images[0]),
+        "models": models,
+        "settings": settings,
+        "notes": list(common.notes),
+    }
+    plain: dict[str, Any] = _plain(head | {name: _records(table) for name, table in report.tables().items()})
+    return plain
+
+
+def write_csv(report: Report, path: Path) -> None:
+    """Into a folder every table as NAME.csv; to a file NAME.csv the differences, by group if that was asked for."""
+    tables = report.tables()
+    if path.suffix.lower() == ".csv":
+        files = {path: tables[f"differences_by_{report.noun}" if report.groups else "differences"]}
+    else:
+        _make_folder(path, "--csv")
+        files = {path / f"{name}.csv": table for name, table in tables.items()}
+    for file, table in files.items():
+        _write(file, table.to_csv(index=False), "--csv")
+
+
+def write_markdown(report: Report, path: Path) -> None:
+    """The page of `markdown`."""
+    _write(path, markdown(report), "--markdown")
+
+
+def write_figures(report: Report, folder: Path) -> None:
+    """A comparison panel, as .png and .pdf, for each family of probes; comparison.png is the first."""
+    _make_folder(folder, "--figures")
+    comparison = report.comparison
+    curves = {name: comparison.curves[comparison.curves["model"] == name] for name in comparison.common.names}
+    for probes in probe_rows(comparison.differences):
+        family = probes[0].split("_")[2:] or (["bands"] if probes[0].startswith("band") else [])
+        figure = figure_comparison(curves, comparison.differences, alpha=comparison.alpha, probes=probes)
+        save(figure, folder / "-".join(["comparison", *family]))
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    """The value in JSON's types; numbers that JSON does not have, and what is missing, are null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(own) for key, own in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(own) for own in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
+        return None
+    return value
+
+
+def _make_folder(folder: Path, option: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{option} {folder} cannot be made: {error.strerror or error}.") from error
+
+
+def _write(path: Path, text: str, option: str) -> None:
+    """The whole text or no file; what exists and is no file, such as /dev/stdout, is written to as it is."""
+    special = path.exists() and not path.is_file()
+    draft = path if special else path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        if not special:
+            draft.replace(path)
+    except OSError as error:
+        if not special:
+            draft.unlink(missing_ok=True)
+        raise StoreError(f"{option} {path} cannot be written: {error.strerror or error}.") from error
