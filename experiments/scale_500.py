@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from scipy.stats import quantile_test
 
 import bandscope as bs
-from bandscope.analysis.compare import Comparison
+from bandscope.analysis.comparison.compare import Comparison
 from bandscope.cube import status_ok
 from bandscope.data import imagenet_groups
 from bandscope.report.figures import figure_comparison, figure_scale_law, figure_scale_surface

@@ -10,7 +10,7 @@ from model_pairs import changed, planted_pair, with_outputs
 from planted_cubes import make_cube, random_cube, stack_zooms, take_images, threshold_curves
 
 from bandscope.analysis import common_images, differences
-from bandscope.analysis.common import common_of
+from bandscope.analysis.comparison.common import common_of
 from bandscope.errors import InputError, StoreError
 
 CONVENTION = {"preset": "bandscope", "metric": "disc", "centre": "dc"}

@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as theirs
 from statsmodels.stats.multitest import multipletests
 
-from bandscope.analysis.paired import holm, mcnemar
+from bandscope.analysis.comparison.paired import holm, mcnemar
 
 
 @given(st.integers(0, 400), st.integers(0, 400), st.integers(0, 50))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from bandscope.analysis.slopes import line, percentile_p, slope_error, student_interval, student_p, verdict
+from bandscope.analysis.scaling.slopes import line, percentile_p, slope_error, student_interval, student_p, verdict
 from bandscope.analysis.statistics import percentile_interval, resampled_means
 
 NO_READING = np.zeros(1)

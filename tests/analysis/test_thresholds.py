@@ -6,7 +6,7 @@ from model_pairs import planted_pair
 from planted_cubes import make_cube
 
 from bandscope.analysis import common_images, compare
-from bandscope.analysis.thresholds import (
+from bandscope.analysis.comparison.thresholds import (
     QUANTITIES,
     check_against,
     check_thresholds,

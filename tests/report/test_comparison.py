@@ -12,7 +12,7 @@ from PIL import Image
 from rich.console import Console
 
 from bandscope.analysis import compare
-from bandscope.analysis.thresholds import check_against, parse_threshold
+from bandscope.analysis.comparison.thresholds import check_against, parse_threshold
 from bandscope.errors import StoreError
 from bandscope.report import comparison_files as files
 from bandscope.report.comparison import Report, markdown, terminal

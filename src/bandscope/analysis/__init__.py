@@ -2,19 +2,19 @@
 
 from bandscope.analysis.association import band_accuracy
 from bandscope.analysis.bands import bands
-from bandscope.analysis.common import common_images
-from bandscope.analysis.compare import compare
+from bandscope.analysis.comparison.common import common_images
+from bandscope.analysis.comparison.compare import compare
+from bandscope.analysis.comparison.differences import band_differences, differences
+from bandscope.analysis.comparison.wins import wins
 from bandscope.analysis.conflicts import conflicts
 from bandscope.analysis.curves import clean, curves
-from bandscope.analysis.differences import band_differences, differences
 from bandscope.analysis.reach import reach
 from bandscope.analysis.sample import sample_curves
 from bandscope.analysis.samples import samples
-from bandscope.analysis.scale import scale_law, scale_points, scale_surface
+from bandscope.analysis.scaling.law import scale_law, scale_points, scale_surface
 from bandscope.analysis.similarity import similarity, similarity_summary
 from bandscope.analysis.takeovers import takeovers, usurpers
 from bandscope.analysis.telling import telling
-from bandscope.analysis.wins import wins
 from bandscope.analysis.zoom import at_zoom
 
 __all__ = [

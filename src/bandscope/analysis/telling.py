@@ -19,7 +19,7 @@ from bandscope.analysis.outcomes import (
     radius_outcomes,
 )
 from bandscope.analysis.samples import onset
-from bandscope.analysis.scale import scale_points
+from bandscope.analysis.scaling.law import scale_points
 from bandscope.analysis.takeovers import find_runs, image_columns, lost_again
 from bandscope.analysis.zoom import scale_axis
 from bandscope.errors import InputError, nearest

@@ -9,9 +9,9 @@ import pandas as pd
 from rich.console import Console
 
 from bandscope import cube
-from bandscope.analysis.common import common_images
-from bandscope.analysis.compare import compare
-from bandscope.analysis.thresholds import check_against, check_thresholds, parse_threshold
+from bandscope.analysis.comparison.common import common_images
+from bandscope.analysis.comparison.compare import compare
+from bandscope.analysis.comparison.thresholds import check_against, check_thresholds, parse_threshold
 from bandscope.cli.checks import check_folder, check_images, check_whole
 from bandscope.errors import InputError
 from bandscope.report.comparison import Report, terminal

@@ -12,9 +12,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bandscope.analysis.common import Common
-from bandscope.analysis.compare import Comparison
-from bandscope.analysis.differences import CLEAN
+from bandscope.analysis.comparison.common import Common
+from bandscope.analysis.comparison.compare import Comparison
+from bandscope.analysis.comparison.differences import CLEAN
 
 MOST_GROUPS = 20
 SHOWN_QUANTITIES = ("r50", "width")

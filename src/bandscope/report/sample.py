@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from bandscope import analysis
 from bandscope.analysis.sample import image_position, one_image
-from bandscope.analysis.scale import scale_points
+from bandscope.analysis.scaling.law import scale_points
 from bandscope.analysis.zoom import EVERYTHING, at_zoom, scale_axis, scale_values
 from bandscope.cube import status_ok
 from bandscope.datasets import ImageSource, load_source

@@ -10,9 +10,9 @@ import xarray as xr
 
 from bandscope.analysis.curves import curves
 from bandscope.analysis.groups import By, Group, groups_of
-from bandscope.analysis.image_law import image_laws, image_points
 from bandscope.analysis.outcomes import images_of, probe_outcomes
-from bandscope.analysis.ridge import (
+from bandscope.analysis.scaling.image_law import image_laws, image_points
+from bandscope.analysis.scaling.ridge import (
     REASONS,
     USABLE,
     ProbeCurves,
@@ -24,7 +24,7 @@ from bandscope.analysis.ridge import (
     scales_of,
     too_few_used,
 )
-from bandscope.analysis.slopes import IMAGE, NUMBERS, OBJECT, line, percentile_p, verdict
+from bandscope.analysis.scaling.slopes import IMAGE, NUMBERS, OBJECT, line, percentile_p, verdict
 from bandscope.analysis.statistics import Bootstrap, percentile_interval
 from bandscope.analysis.takeovers import image_columns
 from bandscope.analysis.zoom import at_zoom, scale_values

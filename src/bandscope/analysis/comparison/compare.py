@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 
 from bandscope.analysis.bands import bands
-from bandscope.analysis.common import Common, Cubes, common_of
+from bandscope.analysis.comparison.common import Common, Cubes, common_of
+from bandscope.analysis.comparison.differences import band_differences, differences
+from bandscope.analysis.comparison.wins import wins
 from bandscope.analysis.curves import clean, curves
-from bandscope.analysis.differences import band_differences, differences
 from bandscope.analysis.groups import By, groups_of
-from bandscope.analysis.scale import scale_law
+from bandscope.analysis.scaling.law import scale_law
 from bandscope.analysis.statistics import Bootstrap
-from bandscope.analysis.wins import wins
 
 
 @dataclass(frozen=True)

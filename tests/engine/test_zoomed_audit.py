@@ -159,7 +159,7 @@ def test_a_killed_run_with_zoom_ends_bit_identical(tmp_path):
     program = textwrap.dedent(f"""
         import os, sys, signal
         sys.path.insert(0, {str(__file__).rsplit("/", 1)[0]!r})
-        import test_zoom as t, bandscope as bs
+        import test_zoomed_audit as t, bandscope as bs
         die = lambda position: position == 70 and os.kill(os.getpid(), signal.SIGKILL)
         t.run(t.LargeSource(90, killer=die), probes=(bs.LowPass((2, 5)),), out={str(tmp_path / "killed.zarr")!r})
     """)

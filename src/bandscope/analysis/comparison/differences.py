@@ -10,10 +10,10 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from bandscope.analysis.bands import QUANTITIES, band_quantities, bands
-from bandscope.analysis.common import CONDITION_NAMES, Common, Cubes, common_of
+from bandscope.analysis.comparison.common import CONDITION_NAMES, Common, Cubes, common_of
+from bandscope.analysis.comparison.paired import holm, mcnemar
 from bandscope.analysis.groups import By, Group, groups_of
 from bandscope.analysis.outcomes import KINDS, Outcomes
-from bandscope.analysis.paired import holm, mcnemar
 from bandscope.analysis.statistics import (
     MIN_IMAGES,
     Bootstrap,

@@ -9,7 +9,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from bandscope.analysis.bands import LEVEL_TOLERANCE, MIN_RISE, band_quantities
-from bandscope.analysis.differences import CLEAN
+from bandscope.analysis.comparison.differences import CLEAN
 from bandscope.errors import InputError
 
 PARTS = ("low", "middle", "high")

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from bandscope.analysis.bands import QUANTITIES
-from bandscope.analysis.common import TOLERANCE, Common
-from bandscope.analysis.compare import Comparison
-from bandscope.analysis.differences import CLEAN
+from bandscope.analysis.comparison.common import TOLERANCE, Common
+from bandscope.analysis.comparison.compare import Comparison
+from bandscope.analysis.comparison.differences import CLEAN
 from bandscope.errors import InputError, nearest
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from bandscope.analysis.ridge import PADDED, REASONS, USABLE, ProbeCurves, Scales
-from bandscope.analysis.slopes import (
+from bandscope.analysis.scaling.ridge import PADDED, REASONS, USABLE, ProbeCurves, Scales
+from bandscope.analysis.scaling.slopes import (
     IMAGE,
     NUMBERS,
     OBJECT,

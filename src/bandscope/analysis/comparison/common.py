@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 from jaxtyping import Float, Int
 
-from bandscope.analysis.agreement import Places, check_labels, notes, other_conventions
+from bandscope.analysis.comparison.agreement import Places, check_labels, notes, other_conventions
 from bandscope.analysis.outcomes import Images, Outcomes, clean_outcomes, images_of, probe_outcomes
 from bandscope.analysis.zoom import AXES, EVERYTHING, at_zoom, scale_axis, scale_values
 from bandscope.errors import InputError, StoreError

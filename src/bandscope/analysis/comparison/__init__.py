@@ -1,0 +1,1 @@
+"""Models held against each other on the images and conditions that they share."""

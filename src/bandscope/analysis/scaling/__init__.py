@@ -1,0 +1,1 @@
+"""How the preferred band moves with the size of the object: r50 over zoom, and the law r50 ~ zoom^-beta."""
