@@ -37,11 +37,13 @@ class View:
     pixels: the 8-bit crop.
     achieved: the zoom after rounding to whole pixels.
     padded: share of the crop that is no pixel of the image.
+    object_pixels: square root of the box's area, in pixels of the crop; NaN without a box.
     """
 
     pixels: UInt8[np.ndarray, "h w c"]
     achieved: float
     padded: float
+    object_pixels: float = math.nan
 
 
 @dataclass(frozen=True)

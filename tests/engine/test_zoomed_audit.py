@@ -112,7 +112,7 @@ def test_a_non_finite_output_says_under_which_zoom():
         return torch.full_like(logits, torch.nan) if len(calls) == 4 else logits  # probe, clean, zoom 0.5, ...
 
     cube = run(LargeSource(3), FakeClassifier(spoil), probes=(bs.LowPass((2,)),), zoom=(0.5, 1))
-    assert set(cube["status"].values) == {"non-finite: the classifier's output for low_pass radius 2, zoom 0.5"}
+    assert set(cube["status"].values) == {"non-finite: the classifier's output for low_pass radius 2 at zoom 0.5"}
 
 
 @pytest.mark.parametrize(
@@ -187,6 +187,7 @@ def test_boxes_centre_the_crop_and_object_sizes_bring_objects_to_them(tmp_path):
         for wanted in (8, 16):
             achieved = cube["all_pass"]["achieved"].sel(object_size=wanted).values[i]
             assert achieved == pytest.approx(wanted, rel=0.03)  # whole pixels: half of one in 20
+            assert cube["all_pass"]["object_pixels"].sel(object_size=wanted).values[i] == np.float32(achieved)
             view = PREPROCESS.view(source[i], wanted / size, box=box[i])
             assert cube["all_pass"]["padded"].sel(object_size=wanted).values[i] == np.float32(view.padded)
     sampled = run(
@@ -202,6 +203,10 @@ def test_boxes_centre_the_crop_and_object_sizes_bring_objects_to_them(tmp_path):
         logits = classifier.network(PREPROCESS.normalise(pixels))[0].detach()
         assert centred["all_pass"]["top5_class"].sel(zoom=1.7).values[i, 0] == logits.argmax()
     assert centred.attrs["zoom"]["boxes"]["fingerprint"]
+    sizes = [np.sqrt((x1 - x0) * (y1 - y0)) for x0, y0, x1, y1 in box.values()]
+    at_zoom = centred["all_pass"].sel(zoom=1.7)
+    np.testing.assert_allclose(at_zoom["object_pixels"], at_zoom["achieved"] * sizes, rtol=1e-6)
+    assert np.isnan(run(source, zoom=(1, 1.7))["all_pass"]["object_pixels"].values).all()
 
 
 def test_bad_scales_and_boxes_are_refused_before_any_work(tmp_path):

@@ -35,3 +35,22 @@ def test_reasons_that_differ_are_all_given(cube: xr.DataTree):
         f"Low-pass reaches {level} of it: already above {level} of clean at the smallest radius, 44"
         for level in ("50%", "90%", "99%")
     ]
+
+
+@pytest.mark.parametrize(
+    ("zooms", "named", "law"),
+    [
+        ((1, 1.5, 2), "Clean accuracy 1", "(0"),
+        ((2, 3), "Clean accuracy at zoom 2 ", "2 usable zooms: at least 3 are needed"),
+    ],
+)
+def test_a_cube_over_zooms_speaks_of_the_usual_one_and_of_the_scale_law(zooms, named, law):
+    cube = bs.audit(probes=[bs.LowPass(range(1, 46, 2))], zoom=zooms, limit=60, threads=1, workers=1)
+    found = lines(cube)
+    assert any(line.startswith(named) for line in found)
+    row = next(line for line in found if line.startswith("Low-pass ") and "reaches" not in line)
+    assert law in row
+    if len(zooms) > 2:
+        beta = bs.scale_law(cube).iloc[0]
+        assert f"{beta.beta:.2f}" in row
+        assert f"{beta.n} images" in row

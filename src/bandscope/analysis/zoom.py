@@ -4,11 +4,11 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Float
 
+from bandscope.cube.schema import ALL_PASS, VIEW_VARIABLES
 from bandscope.errors import InputError
 
 AXES = ("zoom", "object_size")
-EVERYTHING = "all_pass"  # the group with every frequency kept: what clean is at each zoom
-NOT_OF_CLEAN = ("out_of_range", "achieved", "padded")
+NOT_OF_CLEAN = ("out_of_range", *(v.name for v in VIEW_VARIABLES))
 TOLERANCE = 1e-6  # 1.4142136 finds a zoom that was given as 2 ** 0.5
 
 
@@ -44,9 +44,22 @@ def at_zoom(cube: xr.DataTree, value: float | None = None) -> xr.DataTree:
         f"/{name}": node.to_dataset(inherit=False).isel({axis: place}, drop=True)
         for name, node in cube.children.items()
     }
-    clean = groups.pop(f"/{EVERYTHING}").drop_vars(NOT_OF_CLEAN, errors="ignore")
+    clean = groups.pop(f"/{ALL_PASS}").drop_vars(NOT_OF_CLEAN, errors="ignore")
     named = clean.rename({name: f"clean_{name}" for name in clean.data_vars}).drop_attrs(deep=False)
     return xr.DataTree.from_dict({"/": root.assign(named.data_vars), **groups})
+
+
+def at_usual_zoom(cube: xr.DataTree) -> tuple[xr.DataTree, str]:
+    """The cube at zoom 1, or at the zoom nearest to it, or at the middle size of the object; and what was chosen.
+
+    The second is empty where it is zoom 1, else such as "at zoom 1.41 ".
+    """
+    if (axis := scale_axis(cube)) is None:
+        return cube, ""
+    values = scale_values(cube, axis)
+    place = int(np.abs(np.log(values)).argmin()) if axis == "zoom" else len(values) // 2
+    named = "" if axis == "zoom" and values[place] == 1 else f"at {axis.replace('_', ' ')} {values[place]:g} "
+    return at_zoom(cube, float(values[place])), named
 
 
 def _at_its_only_zoom(cube: xr.DataTree, value: float | None) -> xr.DataTree:

@@ -38,6 +38,7 @@ ALL_PASS = "all_pass"  # the group of what is zoomed and not filtered
 VIEW_VARIABLES = (
     Variable("achieved", "float32", np.nan, about="zoom, or size of the object in pixels, after rounding to pixels"),
     Variable("padded", "float32", np.nan, about="share of the crop that is no pixel of the image"),
+    Variable("object_pixels", "float32", np.nan, about="square root of the area of the object's box, in crop pixels"),
 )
 CLEAN_VARIABLES = tuple(
     Variable(f"clean_{v.name}", v.dtype, v.fill, v.ranked, v.about + ", image unchanged")

@@ -104,7 +104,7 @@ class Layout:
         words = [probe.describe(self._place(condition))] if probe else []
         if condition.scale is not None and self.scales:
             words.append(f"{self.scales.axis.replace('_', ' ')} {condition.scale:g}")
-        return ", ".join(words)
+        return " at ".join(words)
 
 
 def variables(group: str) -> tuple[Variable, ...]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, UInt8
 from numpy.typing import NDArray
 
 from bandscope.classifiers.base import Classifier
-from bandscope.cube.schema import ALL_PASS, TOP
+from bandscope.cube.schema import ALL_PASS, TOP, VIEW_VARIABLES
 from bandscope.engine.conditions import CLEAN, Arrays, Condition, Layout, Outcome
 from bandscope.engine.decode import DecodedBlock
 from bandscope.engine.filters import FilterBank
@@ -190,14 +190,13 @@ def _spans(count: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _with_views(meter: Meter, condition: Condition, outcome: Outcome, decoded: DecodedBlock) -> Outcome:
-    """An outcome under zoom alone, with what its views tell: the zoom achieved and the padded share."""
+    """An outcome under zoom alone, with what its views tell, such as the zoom achieved."""
     if condition.group != ALL_PASS:
         return outcome
-    place = meter.looks.index(condition.scale)
-    nothing = (np.nan, np.nan)
-    told = [(views[place].achieved, views[place].padded) if views else nothing for views in decoded.views]
-    achieved, padded = np.array(told, dtype=np.float32).T
-    return {**outcome, "out_of_range": np.zeros_like(achieved), "achieved": achieved, "padded": padded}
+    place, nothing = meter.looks.index(condition.scale), dict.fromkeys((v.name for v in VIEW_VARIABLES), np.nan)
+    told = [vars(views[place]) if views else nothing for views in decoded.views]
+    views = {name: np.array([one[name] for one in told], dtype=np.float32) for name in nothing}
+    return {**outcome, **views, "out_of_range": np.zeros(len(told), dtype=np.float32)}
 
 
 def _status(meter: Meter, outcomes: Mapping[Condition, Outcome], decoded: Sequence[str]) -> NDArray[Any]:

@@ -58,11 +58,13 @@ class Scales:
 
     def view(self, preprocess: Preprocess, image: Image.Image, box: Box | None, value: float) -> View:
         """An image at one scale; `achieved` is in the unit of the axis."""
-        if self.axis == "zoom" or box is None:
-            return preprocess.view(image, value, box=box, outside=self.outside)
-        size = math.sqrt((box[2] - box[0]) * (box[3] - box[1])) * preprocess.scale(image.size)
-        view = preprocess.view(image, value / size, box=box, outside=self.outside)
-        return View(view.pixels, view.achieved * size, view.padded)
+        if box is None:
+            return preprocess.view(image, value, outside=self.outside)
+        usual = math.sqrt((box[2] - box[0]) * (box[3] - box[1])) * preprocess.scale(image.size)
+        zoom = value if self.axis == "zoom" else value / usual
+        view = preprocess.view(image, zoom, box=box, outside=self.outside)
+        size = view.achieved * usual
+        return View(view.pixels, view.achieved if self.axis == "zoom" else size, view.padded, size)
 
 
 # What an audit without zoom says of its scales, and what stores say that were made before there was zoom.

@@ -14,8 +14,9 @@ from jaxtyping import Float
 from bandscope import analysis
 from bandscope.analysis.sample import image_position, one_image
 from bandscope.analysis.scaling.law import scale_points
-from bandscope.analysis.zoom import EVERYTHING, at_zoom, scale_axis, scale_values
+from bandscope.analysis.zoom import at_zoom, scale_axis, scale_values
 from bandscope.cube import status_ok
+from bandscope.cube.schema import ALL_PASS
 from bandscope.datasets import ImageSource, load_source
 from bandscope.errors import DataError, InputError, nearest
 from bandscope.probes import checked_radii
@@ -265,7 +266,7 @@ def _samples(cube: xr.DataTree, cubes: Sequence[xr.DataTree], position: int, pro
         return (_sample(one, probe, names),)
     points = scale_points(one, by="image", padded=True)  # the row says that it is
     r50 = points[points["probe"] == probe].set_index(axis)["r50"]
-    padded = one[EVERYTHING]["padded"].isel(image=0)
+    padded = one[ALL_PASS]["padded"].isel(image=0)
     return tuple(
         replace(
             _sample(at_zoom(one, value), probe, names), r50=float(r50[value]), padded=float(padded.sel({axis: value}))

@@ -11,27 +11,40 @@ from rich.table import Table
 from rich.text import Text
 
 from bandscope import analysis
+from bandscope.analysis.zoom import at_usual_zoom, scale_axis
 from bandscope.cube import status_ok
 from bandscope.report.grouping import Grouping
 
 EXTREMES = 3
+FOLLOWS = {
+    "object": "follows the object",
+    "image": "stays in the image",
+    "between": "follows the object in part",
+    "beyond": "moves in another way",
+    "undecided": "undecided",
+}
 VERBS = {"low_pass": ("Low-pass", "reaches"), "high_pass": ("High-pass", "falls to")}
 
 
 def summary(cube: xr.DataTree, groups: Grouping) -> RenderableType:
-    """Clean accuracy, where low-pass reaches and high-pass falls to shares of it, hungriest groups; 80 columns."""
-    parts: list[RenderableType] = [Text(), _clean(cube), Text(), *_reach(cube), *_hungry(cube, groups), Text()]
+    """Clean accuracy, where low-pass reaches and high-pass falls to shares of it, hungriest groups; 80 columns.
+
+    Of a cube over zooms these speak of one of them, which is named where it is not 1; and the scale law.
+    """
+    one, named = at_usual_zoom(cube)
+    parts: list[RenderableType] = [Text(), _clean(one, named), Text(), *_reach(one), *_hungry(one, groups)]
+    parts += [*_scale_law(cube), Text()]
     if left_out := _left_out(cube):
         parts.insert(0, left_out)
     return Group(*parts)
 
 
-def _clean(cube: xr.DataTree) -> Text:
+def _clean(cube: xr.DataTree, named: str) -> Text:
     row = analysis.clean(cube).iloc[0]
     if row.reason:
         return Text(f"Clean accuracy: {row.reason}")
     interval = f"{100 * row.ci_low:.1f} to {100 * row.ci_high:.1f} %"
-    return Text.assemble("Clean accuracy ", (f"{row.accuracy:.1%}", "bold"), f" ({interval}, {row.n} images)")
+    return Text.assemble(f"Clean accuracy {named}", (f"{row.accuracy:.1%}", "bold"), f" ({interval}, {row.n} images)")
 
 
 def _reach(cube: xr.DataTree) -> Iterator[RenderableType]:
@@ -57,6 +70,23 @@ def _reach(cube: xr.DataTree) -> Iterator[RenderableType]:
         yield table
     for (name, reason), rows in notes.items():
         yield Text(f"{rows[0] if len(rows) == 1 else name}: {reason}", style="dim")
+
+
+def _scale_law(cube: xr.DataTree) -> Iterator[RenderableType]:
+    """Does the band follow the object? One row a probe, where there are several zooms."""
+    if scale_axis(cube) is None:
+        return
+    laws = analysis.scale_law(cube)
+    yield Text("\nScale law r50 ~ zoom^-beta (1: follows the object, 0: stays in the image)")
+    table = Table.grid(padding=(0, 2))
+    for row in laws.itertuples():
+        name = "  " + str(row.probe).replace("_", "-").capitalize()
+        if row.reason:
+            table.add_row(name, "-", Text(str(row.reason), style="dim"))
+        else:
+            interval = f"({row.beta_ci_low:.2f} to {row.beta_ci_high:.2f}, {row.n} images)"
+            table.add_row(name, f"[bold]{row.beta:.2f}[/]", interval, FOLLOWS[str(row.verdict)])
+    yield table
 
 
 def _hungry(cube: xr.DataTree, groups: Grouping) -> Iterator[RenderableType]:

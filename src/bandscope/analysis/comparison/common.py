@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 
 from bandscope.analysis.comparison.agreement import Places, check_labels, notes, other_conventions
 from bandscope.analysis.outcomes import Images, Outcomes, clean_outcomes, images_of, probe_outcomes
-from bandscope.analysis.zoom import AXES, EVERYTHING, at_zoom, scale_axis, scale_values
+from bandscope.analysis.zoom import AXES, at_zoom, scale_axis, scale_values
+from bandscope.cube.schema import ALL_PASS
 from bandscope.errors import InputError, StoreError
 
 CONDITION_NAMES = ("radius", "low", "high")  # what tells conditions apart, in cycles/image
@@ -212,7 +213,7 @@ def _cut(cube: xr.DataTree, places: Places, conditions: Conditions) -> xr.DataTr
         own = node.to_dataset(inherit=False)
         if name in conditions:
             groups[f"/{name}"] = own.isel({**places, "band" if "band" in own.dims else "radius": conditions[name]})
-        elif name == EVERYTHING:
+        elif name == ALL_PASS:
             groups[f"/{name}"] = own.isel(places)
     return xr.DataTree.from_dict({"/": cube.to_dataset().isel(places), **groups})
 

@@ -12,7 +12,8 @@ from bandscope.analysis.bands import LEVEL_TOLERANCE, MIN_RISE, band_quantities
 from bandscope.analysis.groups import Group
 from bandscope.analysis.outcomes import Images, Outcomes, images_of, radius_outcomes
 from bandscope.analysis.statistics import MIN_IMAGES, Bootstrap, resampled_means, too_few
-from bandscope.analysis.zoom import EVERYTHING, at_zoom, scale_axis, scale_values
+from bandscope.analysis.zoom import at_zoom, scale_axis, scale_values
+from bandscope.cube.schema import ALL_PASS
 from bandscope.errors import InputError
 
 MIN_ZOOMS = 3  # any two points lie on a line
@@ -131,7 +132,7 @@ def scales_of(cube: xr.DataTree) -> Scales:
     """The zooms of a cube that has several."""
     axis = axis_of(cube)
     values = scale_values(cube, axis)
-    images, everything = images_of(at_zoom(cube, float(values[0]))), cube[EVERYTHING].dataset
+    images, everything = images_of(at_zoom(cube, float(values[0]))), cube[ALL_PASS].dataset
     return Scales(
         cube,
         images,
