@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 
@@ -67,7 +68,19 @@ class FilterBank:
         return self._preprocess.mean, self._preprocess.std
 
     def _outside(self, image: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, " n"]:
-        outside: Bool[torch.Tensor, "n c h w"] = (image < self._low - self._tolerance) | (
-            image > self._high + self._tolerance
-        )
-        return outside.float().mean((1, 2, 3))
+        low, high = self._low - self._tolerance, self._high + self._tolerance
+        if image.device.type != "cpu":
+            outside: Bool[torch.Tensor, "n c h w"] = (image < low) | (image > high)
+            return outside.float().mean((1, 2, 3))
+        return torch.from_numpy(_share_outside(image.numpy(), low.numpy().ravel(), high.numpy().ravel()))
+
+
+def _share_outside(
+    images: Float[np.ndarray, "n c h w"], low: Float[np.ndarray, " c"], high: Float[np.ndarray, " c"]
+) -> Float[np.ndarray, " n"]:
+    """Channel by channel, in the cache: whole batches in PyTorch took as long as an FFT, this a tenth of that."""
+    counts = [
+        sum(np.count_nonzero((plane < a) | (plane > b)) for plane, a, b in zip(image, low, high, strict=True))
+        for image in images
+    ]
+    return np.array(counts, dtype=np.float32) / np.float32(images[0].size)

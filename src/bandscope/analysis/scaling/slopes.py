@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from scipy.special import ndtri, stdtr, stdtrit
 
 NUMBERS = ("beta", "beta_ci_low", "beta_ci_high", "r50", "p_object", "p_image")  # of a law
+ROUNDING = 1e-9  # an r50 that does not move at all has a slope of 1e-16
 OBJECT, IMAGE = 1.0, 0.0  # beta where the band follows the object, and where it stays in the image
 
 
@@ -80,7 +81,7 @@ def verdict(low: float, high: float) -> str:
     """What beta's interval leaves of the two pure hypotheses; empty where there is none."""
     if np.isnan(low) or np.isnan(high):
         return ""
-    follows, stays = low <= OBJECT <= high, low <= IMAGE <= high
+    follows, stays = (low - ROUNDING <= value <= high + ROUNDING for value in (OBJECT, IMAGE))
     if follows or stays:
         return "undecided" if follows and stays else "object" if follows else "image"
     return "between" if low > IMAGE and high < OBJECT else "beyond"
