@@ -21,7 +21,7 @@ from bandscope import cube
 from bandscope.classifiers import Classifier, load_classifier, probe_outputs
 from bandscope.conventions import Convention
 from bandscope.cube.schema import CubeHeader, ProbeAxes, ScaleAxis
-from bandscope.cube.store import Store, is_store
+from bandscope.cube.store import Store, extending_path, is_store
 from bandscope.datasets import ImageSource, load_source, match_labels, select
 from bandscope.datasets.boxes import Boxes, load_boxes
 from bandscope.datasets.subset import Subset
@@ -122,8 +122,8 @@ def audit(
     outputs = probe_outputs(classifier)
     own_labels = _own_labels(source)
     label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
-    layout = Layout(wanted, _scales(zoom, source, classifier.preprocess))
-    subject = _Subject(classifier, source, label_of[own_labels], outputs, chosen, layout, request)
+    layout = Layout(wanted, chosen, _scales(zoom, source, classifier.preprocess))
+    subject = _Subject(classifier, source, label_of[own_labels], outputs, layout, request)
     settings = engine.Settings(workers, strict, progress)
     if out is None:
         return _in_memory(subject, settings)
@@ -149,12 +149,11 @@ class _Subject:
     source: ImageSource
     labels: Int[np.ndarray, " images"]
     outputs: int
-    convention: Convention
     layout: Layout
     request: Request
 
     def job(self, plan: Plan, layout: Layout) -> engine.Job:
-        return engine.Job(self.classifier, self.source, self.labels, layout, self.convention, plan)
+        return engine.Job(self.classifier, self.source, self.labels, layout, plan)
 
     def identity(self) -> dict[str, Any]:
         """What must agree before results may share a store."""
@@ -162,7 +161,7 @@ class _Subject:
             "model": {**self.classifier.provenance, "spec": self.classifier.spec, "outputs": self.outputs},
             "data": {"spec": self.source.spec, "images": len(self.source), "fingerprint": self.source.fingerprint()},
             "preprocess": self.classifier.preprocess.to_json(),
-            "convention": self.convention.to_json(),
+            "convention": self.layout.convention.to_json(),
             "zoom": self.layout.scales.identity() if self.layout.scales else _fixed(NO_SCALES),
         }
 
@@ -301,7 +300,11 @@ def _resume(subject: _Subject, path: Path, extend: bool, settings: engine.Settin
 
 def _go_on(subject: _Subject, plan: Plan, store: Store, extend: bool, settings: engine.Settings) -> None:
     stored = _stored_layout(subject, store)
-    union = Layout(merged(stored.probes, subject.layout.probes), _merged(stored.scales, subject.layout.scales))
+    union = replace(
+        stored,
+        probes=merged(stored.probes, subject.layout.probes),
+        scales=_merged(stored.scales, subject.layout.scales),
+    )
     if missing := missing_conditions(stored, union):
         if not extend:
             raise StoreError(
@@ -311,7 +314,7 @@ def _go_on(subject: _Subject, plan: Plan, store: Store, extend: bool, settings: 
     else:  # everything asked is in the store, or will be
         engine.run(subject.job(plan, stored), store, settings)
         return
-    growing = engine.extending_path(store.path)
+    growing = extending_path(store.path)
     if not (growing.exists() and _goes_on(subject, Store(growing), union, plan)):
         Store.create(growing, subject.header(plan, union), plan.block_size, replace=True)
     engine.extend(subject.job(plan, union), store, stored, Store(growing), settings)
@@ -322,9 +325,9 @@ def _stored_layout(subject: _Subject, store: Store) -> Layout:
     attributes, asked = store.attributes, subject.layout.scales
     probes = tuple(ResolvedProbe.from_json(fields, subject.layout.probes[0].size) for fields in attributes["probes"])
     if not attributes.get("zoom"):
-        return Layout(probes)
+        return replace(subject.layout, probes=probes, scales=None)
     values = tuple(map(float, attributes["zoom"]["values"]))
-    return Layout(probes, replace(asked or Scales("zoom", values), values=values))
+    return replace(subject.layout, probes=probes, scales=replace(asked or Scales("zoom", values), values=values))
 
 
 def _merged(stored: Scales | None, asked: Scales | None) -> Scales | None:

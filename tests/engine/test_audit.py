@@ -117,7 +117,9 @@ def test_each_condition_costs_one_forward_pass_and_all_batches_are_full():
     classifier = FakeClassifier()
     run(FakeSource(11), classifier)
     probe_of_outputs = 1
-    assert classifier.batches[probe_of_outputs:] == [4] * 3 * (1 + 13)
+    assert classifier.batches[probe_of_outputs:] == [4] * 3 * (
+        1 + 12
+    )  # radius 100 is beyond the corner: the clean image again
 
 
 def test_out_of_range_counts_values_beyond_the_pixel_range():

@@ -15,7 +15,7 @@ import bandscope as bs
 from bandscope.api import audit
 from bandscope.errors import DataError, InputError, StoreError
 
-PROBES = (bs.LowPass((0, 2, 5)), bs.HighPass((2, 5)), bs.BandPass(((1, 4),)))
+PROBES = (bs.LowPass((0, 2, 5, 90)), bs.HighPass((2, 5)), bs.BandPass(((1, 4),)))
 GROUPS = ("low_pass", "high_pass", "band_pass")
 ZOOMS = (0.5, 1.0, 1.7)
 
@@ -84,7 +84,7 @@ def test_achieved_zoom_and_padded_share_are_stored():
 def test_cost_grows_by_the_forward_passes_alone():
     classifier, opened = FakeClassifier(), []
     run(LargeSource(11, killer=opened.append), classifier)
-    conditions = 6
+    conditions = 6  # without the low-pass beyond the corner
     passes = 1 + len(ZOOMS) * conditions + len(ZOOMS) - 1  # zoom 1 without a filter is the clean image
     assert classifier.batches[1:] == [4] * 3 * passes
     assert sorted(opened) == list(range(11))
@@ -118,12 +118,21 @@ def test_a_non_finite_output_says_under_which_zoom():
 @pytest.mark.parametrize(
     ("first", "then"),
     [
-        ({"zoom": (1, 1.7)}, {"zoom": (0.5, 1.7), "probes": (bs.LowPass((0, 2, 5)),)}),
+        ({"zoom": (1, 1.7)}, {"zoom": (0.5, 1.7), "probes": (bs.LowPass((0, 2, 5, 90)),)}),
         ({"zoom": None}, {"zoom": ZOOMS}),
         ({"zoom": (0.5, 1.0), "probes": (bs.LowPass((2,)),)}, {}),
         ({"probes": (bs.LowPass((0, 5)), bs.BandPass(((1, 4),)))}, {"zoom": None}),
+        ({"probes": (bs.HighPass((2, 5)),)}, {"probes": (bs.LowPass((0, 2, 5, 90)), bs.BandPass(((1, 4),)))}),
+        ({"zoom": None, "probes": (bs.LowPass((90,)),)}, {}),
     ],
-    ids=["zooms", "from-no-zoom", "both", "probes-at-all-stored-zooms"],
+    ids=[
+        "zooms",
+        "from-no-zoom",
+        "both",
+        "probes-at-all-stored-zooms",
+        "beyond-the-corner",
+        "both-beyond-the-corner",
+    ],
 )
 def test_an_extended_store_equals_one_made_at_once(tmp_path, first, then):
     source = LargeSource(9, corrupt=[2])

@@ -1,12 +1,14 @@
 """Conditions, and the arrays of the cube as what was measured under each: how a store is filled, and how it grows."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bandscope.conventions import Convention
 from bandscope.cube.schema import ALL_PASS, CLEAN_VARIABLES, CONDITION_VARIABLES, VIEW_VARIABLES, Variable
 from bandscope.engine.scales import Scales
 from bandscope.probes import ResolvedProbe
@@ -33,9 +35,13 @@ CLEAN = Condition("")
 
 @dataclass(frozen=True)
 class Layout:
-    """Which conditions a cube holds, and where: for each probe its cut-offs, for all of them the scales."""
+    """Which conditions a cube holds, and where: for each probe its cut-offs, for all of them the scales.
+
+    The convention says what a cut-off does.
+    """
 
     probes: tuple[ResolvedProbe, ...]
+    convention: Convention
     scales: Scales | None = None
 
     @property
@@ -52,17 +58,40 @@ class Layout:
             yield Condition(ALL_PASS, scale)
         yield from (Condition(probe.name, scale, cutoff) for probe in self.probes for cutoff in probe.cutoffs)
 
-    def same_images(self, condition: Condition) -> Condition:
-        """The condition itself, or the clean one where both show the same pixels: they are measured once."""
+    def copies(self, conditions: Collection[Condition]) -> dict[Condition, Condition]:
+        """Those of the conditions that show the same images as another one of them, which alone is measured."""
+        plainest = {condition: self.plainest(condition) for condition in conditions}
+        return {c: other for c, other in plainest.items() if other != c and other in plainest}
+
+    def plainest(self, condition: Condition) -> Condition:
+        """The condition of fewest changes that shows the same images.
+
+        A low-pass beyond the corner of the spectrum keeps every frequency; an unfiltered zoom 1 is the clean image.
+        """
+        if (condition.group, condition.cutoff) in self._unchanging:
+            condition = Condition(ALL_PASS, condition.scale) if self.scales else CLEAN
         plain = condition.group == ALL_PASS and self.scales is not None and self.scales.is_plain(condition.scale)
         return CLEAN if plain else condition
 
-    def forward_passes(self, conditions: Iterable[Condition]) -> int:
+    @cached_property
+    def _unchanging(self) -> frozenset[tuple[str, tuple[float, float]]]:
+        """Filters that keep every frequency."""
+        return frozenset(
+            (probe.name, cutoff)
+            for probe in self.probes
+            for index, cutoff in enumerate(probe.cutoffs)
+            if (probe.gain(index, self.convention) == 1).all()
+        )
+
+    def forward_passes(self, conditions: Collection[Condition]) -> int:
         """How many forward passes an image takes."""
-        return len({self.same_images(condition) for condition in conditions})
+        return len(conditions) - len(self.copies(conditions))
 
     def arrays(self, outcomes: Mapping[Condition, Outcome]) -> Arrays:
-        """Every array of the cube but `status`, from what was measured under each condition."""
+        """Every array of the cube but `status`, from what was measured under each condition.
+
+        A filter that keeps every frequency may be missing among them.
+        """
         arrays = {v.name: outcomes[CLEAN][_bare(v)] for v in CLEAN_VARIABLES}
         if self.scales:
             for v in (*CONDITION_VARIABLES, *VIEW_VARIABLES):
@@ -75,8 +104,14 @@ class Layout:
         return arrays
 
     def _stacked(self, probe: ResolvedProbe, v: Variable, outcomes: Mapping[Condition, Outcome]) -> NDArray[Any]:
+        def found(condition: Condition) -> NDArray[Any]:
+            outcome = outcomes[condition if condition in outcomes else self.plainest(condition)]
+            if v.name in outcome:
+                return outcome[v.name]
+            return np.zeros_like(outcome["probability"])  # nothing is out of range where nothing was filtered
+
         rows = [
-            np.stack([outcomes[Condition(probe.name, scale, cutoff)][v.name] for cutoff in probe.cutoffs], axis=1)
+            np.stack([found(Condition(probe.name, scale, cutoff)) for cutoff in probe.cutoffs], axis=1)
             for scale in self.values
         ]
         return np.stack(rows, axis=1) if self.scales else rows[0]
@@ -135,6 +170,12 @@ def missing_conditions(old: Layout, new: Layout) -> tuple[Condition, ...]:
     """The conditions of `new` that `old` does not hold."""
     known = {_renamed(condition, old, new) for condition in old.conditions()}
     return tuple(condition for condition in new.conditions() if condition not in known)
+
+
+def unknown_conditions(old: Layout, new: Layout) -> tuple[Condition, ...]:
+    """Those of them that nothing in `old` answers: a filter that keeps every frequency is known with the image."""
+    known = {_renamed(condition, old, new) for condition in old.conditions()}
+    return tuple(c for c in missing_conditions(old, new) if c.cutoff is None or new.plainest(c) not in known)
 
 
 def _renamed(condition: Condition, old: Layout, new: Layout) -> Condition:

@@ -26,9 +26,10 @@ class Meter:
 
     classifier: prepared on `device`.
     banks: for each look (a scale, or None), the filters of the probes that are measured there.
-    layout: of the cube: names of conditions, and which of them show the same images.
+    layout: of the cube.
     looks: what `DecodedBlock.views` holds of each image, in that order.
-    todo: the conditions to measure.
+    conditions: to measure, in the order of the layout.
+    copies: those of them that another one answers, with that one.
     batch_size: images a forward pass; a short batch is filled up with blank crops.
     device: where filters and classifier compute.
     tick: called with the number of images after each of their forward passes.
@@ -38,7 +39,8 @@ class Meter:
     banks: Mapping[float | None, FilterBank]
     layout: Layout
     looks: tuple[float | None, ...]
-    todo: frozenset[Condition]
+    conditions: tuple[Condition, ...]
+    copies: Mapping[Condition, Condition]
     batch_size: int
     device: torch.device
     tick: Callable[[int], None]
@@ -54,7 +56,7 @@ def measure_block(
         decoded: the block's views.
         labels: the model output that is right, for each image of the block.
     """
-    record = Record(sorted(meter.todo, key=meter.layout.conditions().index), len(decoded.views))
+    record = Record(meter.conditions, len(decoded.views))
     for start, stop in _spans(len(decoded.views), meter.batch_size):
         _measure_batch(meter, decoded.views[start:stop], labels[start:stop], record, slice(start, stop))
     outcomes = record.outcomes()
@@ -143,21 +145,14 @@ def _measure_batch(
 
     for place, look in enumerate(meter.looks):
         pixels = _stack([several[place] if several else None for several in views], meter).to(meter.device)
-        for condition in _unfiltered(meter, look):
-            measure(condition, meter.classifier.preprocess.normalise(pixels))
+        unfiltered = CLEAN if look is None else Condition(ALL_PASS, look)
+        if unfiltered in meter.conditions and unfiltered not in meter.copies:
+            measure(unfiltered, meter.classifier.preprocess.normalise(pixels))
         if look in meter.banks:
             for name, cutoff, batch, outside in meter.banks[look](pixels):
                 measure(Condition(name, look, cutoff), batch, out_of_range=outside)
-    for condition in meter.todo:
-        if (same := meter.layout.same_images(condition)) != condition and same in meter.todo:
-            record.copy(same, condition, images)
-
-
-def _unfiltered(meter: Meter, look: float | None) -> list[Condition]:
-    """The conditions without a filter that are measured at this look; none that shows the clean image again."""
-    wanted = (CLEAN,) if look is None else (Condition(ALL_PASS, look),)
-    again = {c for c in meter.todo if meter.layout.same_images(c) != c and CLEAN in meter.todo}
-    return [condition for condition in wanted if condition in meter.todo - again]
+    for condition, source in meter.copies.items():
+        record.copy(source, condition, images)
 
 
 def _logits(classifier: Classifier, images: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
@@ -202,9 +197,8 @@ def _with_views(meter: Meter, condition: Condition, outcome: Outcome, decoded: D
 def _status(meter: Meter, outcomes: Mapping[Condition, Outcome], decoded: Sequence[str]) -> NDArray[Any]:
     """Why each image counts nowhere: it was not decoded, or the classifier's output was not finite; else "ok"."""
     reasons = list(decoded)
-    for condition in meter.layout.conditions():
-        finite = outcomes[condition]["finite"] if condition in outcomes else np.ones(len(reasons), dtype=bool)
-        for image in np.flatnonzero(~finite):
+    for condition in meter.conditions:
+        for image in np.flatnonzero(~outcomes[condition]["finite"]):
             if reasons[image] == "ok":
                 reasons[image] = f"non-finite: the classifier's output for {meter.layout.describe(condition)}"
     return np.array(reasons, dtype=object)

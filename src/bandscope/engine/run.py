@@ -13,10 +13,9 @@ from jaxtyping import Int
 from numpy.typing import NDArray
 
 from bandscope.classifiers.base import Classifier
-from bandscope.conventions import Convention
-from bandscope.cube.store import Store
+from bandscope.cube.store import Store, extending_path, retired_path
 from bandscope.datasets.base import ImageSource
-from bandscope.engine.conditions import Condition, Layout, Outcome, known_outcomes, missing_conditions, probes_of
+from bandscope.engine.conditions import Condition, Layout, Outcome, known_outcomes, probes_of, unknown_conditions
 from bandscope.engine.decode import Looks, decoded_blocks
 from bandscope.engine.filters import FilterBank
 from bandscope.engine.measure import Meter, blanked, measure_block
@@ -36,7 +35,6 @@ class Job:
     source: ImageSource
     labels: Int[np.ndarray, " images"]
     layout: Layout
-    convention: Convention
     plan: Plan
 
 
@@ -72,7 +70,7 @@ def extend(job: Job, old: Store, known: Layout, new: Store, settings: Settings) 
     partly = [block for block in new.blocks if block in held]
     wholly = [block for block in new.blocks if block not in held]
     every = job.layout.conditions()
-    missing = missing_conditions(known, job.layout)
+    missing = unknown_conditions(known, job.layout)
     total = _passes(job, new, partly, missing) + _passes(job, new, wholly, every)
     stored = _passes(job, new, done & held, missing) + _passes(job, new, done - held, every)
     tick = _ticker(settings, stored, total, new.images)
@@ -88,21 +86,16 @@ def extend(job: Job, old: Store, known: Layout, new: Store, settings: Settings) 
 
 def swap(old: Path, new: Path) -> None:
     """Put the finished `new` in the place of `old`; `recover` finishes a swap that was cut short."""
-    retired = _retired_path(old)
+    retired = retired_path(old)
     shutil.rmtree(retired, ignore_errors=True)
     old.rename(retired)
     new.rename(old)
     shutil.rmtree(retired, ignore_errors=True)
 
 
-def extending_path(path: Path) -> Path:
-    """Where the extended store grows until it is whole."""
-    return path.with_name(f".{path.name}.extending")
-
-
 def recover(path: Path) -> None:
     """Finish a swap that a kill cut short; without a retired store there was none, and nothing is touched."""
-    retired, growing = _retired_path(path), extending_path(path)
+    retired, growing = retired_path(path), extending_path(path)
     if not retired.exists():
         return
     if not path.exists():
@@ -113,11 +106,6 @@ def recover(path: Path) -> None:
 def discard_extension(path: Path) -> None:
     """Delete what an interrupted extension of the store at `path` has left."""
     shutil.rmtree(extending_path(path), ignore_errors=True)
-
-
-def _retired_path(path: Path) -> Path:
-    """Where the old store waits while the extended one takes its place."""
-    return path.with_name(f".{path.name}.retired")
 
 
 def _measured(
@@ -146,14 +134,21 @@ def _measured(
 def _meter(job: Job, conditions: Sequence[Condition], tick: Callable[[int], None]) -> Meter:
     device, preprocess = torch.device(job.plan.device), job.classifier.preprocess
     looks = tuple(dict.fromkeys(condition.scale for condition in conditions))
-    filtered = {look: probes_of((c for c in conditions if c.scale == look), job.layout.probes) for look in looks}
-    banks = {p: FilterBank(p, job.convention, preprocess, device) for p in dict.fromkeys(filtered.values()) if p}
+    copies = job.layout.copies(conditions)
+    own = {look: [c for c in conditions if c.scale == look and c not in copies] for look in looks}
+    filtered = {look: probes_of(measured, job.layout.probes) for look, measured in own.items()}
+    banks = {
+        probes: FilterBank(probes, job.layout.convention, preprocess, device)
+        for probes in dict.fromkeys(filtered.values())
+        if probes
+    }
     return Meter(
         classifier=job.classifier,
         banks={look: banks[probes] for look, probes in filtered.items() if probes},
         layout=job.layout,
         looks=looks,
-        todo=frozenset(conditions),
+        conditions=tuple(conditions),
+        copies=copies,
         batch_size=job.plan.batch_size,
         device=device,
         tick=tick,
