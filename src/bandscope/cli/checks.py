@@ -30,7 +30,7 @@ def check_whole(path: Path) -> None:
     Raises:
         StoreError: saying how to repair it.
     """
-    store = Store(path)
+    store = Store(path, read_only=True)
     if damaged := store.damaged():
         raise StoreError(
             f"{path} is damaged: files of {len(damaged)} of its {len(store.blocks)} blocks are lost or have changed. "

@@ -22,7 +22,7 @@ app = typer.Typer(
 out = Console(highlight=False, soft_wrap=False, emoji=False)
 err = Console(stderr=True, highlight=False, emoji=False)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
-VIOLATED = 3  # 1 is an error, 2 wrong usage
+VIOLATED = DAMAGED = 3  # 1 is an error, 2 wrong usage
 
 WHAT, HOW, WHERE, MACHINE = "What is measured", "Preprocessing and labels", "Results", "Machine"
 
@@ -444,6 +444,29 @@ def sample(
         figures=figures,
     )
     command.run(store, options, out)
+
+
+@app.command()
+def status(
+    store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`, also while it is being filled.")],
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Tell how far an audit is: blocks done, by which processes, how fast, and the time left."""
+    from bandscope.cli import status as command
+
+    command.run(store, as_json=json, console=out)
+
+
+@app.command()
+def verify(store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")]) -> None:
+    """Check a store without changing it: schema, provenance, checksums, markers, and values against each other.
+
+    Exit codes: 0 for a store that is whole or merely unfinished; 3 where it is damaged; 1 for an error.
+    """
+    from bandscope.cli import verify as command
+
+    if not command.run(store, out):
+        raise typer.Exit(DAMAGED)
 
 
 def _model_and_data(model: str | None, data: str | None) -> tuple[str, str]:

@@ -9,10 +9,12 @@ import errno
 import json
 import os
 import shutil
+import socket
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,18 +50,30 @@ def open_cube(path: str | os.PathLike[str]) -> xr.DataTree:
     Raises:
         StoreError: where there is no bandscope store, a damaged one, or a newer schema than this version knows.
     """
-    metadata = Path(path) / "zarr.json"
+    check_version(Path(path))
+    try:
+        _check_header(Path(path))
+        return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
+
+
+def check_version(path: Path) -> None:
+    """Refuse what is no store, or one of another schema.
+
+    Raises:
+        StoreError: saying what was found.
+    """
+    metadata = path / "zarr.json"
     if not metadata.is_file():
         raise StoreError(f"{path} is not a bandscope store: it has no zarr.json. `bandscope audit --out` makes one.")
     try:
         version = json.loads(metadata.read_text())["attributes"].get("schema_version")
-        if version == SCHEMA_VERSION:
-            _check_header(Path(path))
-            return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
-    found = "no schema version" if version is None else f"schema version {version}"
-    raise StoreError(f"{path} has {found}; this bandscope reads version {SCHEMA_VERSION}.")
+    if version != SCHEMA_VERSION:
+        found = "no schema version" if version is None else f"schema version {version}"
+        raise StoreError(f"{path} has {found}; this bandscope reads version {SCHEMA_VERSION}.")
 
 
 def is_store(path: Path) -> bool:
@@ -71,15 +85,62 @@ def is_store(path: Path) -> bool:
         return (path / MARKERS).is_dir()
 
 
-class Store:
-    """The one writer of a cube."""
+def extending_path(path: Path) -> Path:
+    """Where the extended store grows until it is whole."""
+    return path.with_name(f".{path.name}.extending")
 
-    def __init__(self, path: Path) -> None:
+
+def retired_path(path: Path) -> Path:
+    """Where the old store waits while the extended one takes its place."""
+    return path.with_name(f".{path.name}.retired")
+
+
+def marker_file(path: Path, block: int) -> Path:
+    """The file whose presence makes a block of the store at `path` count."""
+    return path / MARKERS / f"{block:06d}.json"
+
+
+def read_marker(path: Path, block: int) -> dict[str, Any] | None:
+    """A block's marker; None where there is none, or none that can be read.
+
+    Its fields: "crc32c", the checksum of each chunk file; since there was a status, also "host", "process" and
+    "finished" (UTC): who computed the block, and when.
+    """
+    try:
+        found: dict[str, Any] = json.loads(marker_file(path, block).read_text())
+        return found if isinstance(found["crc32c"], dict) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def chunk_file(path: Path, name: str, block: int, ndim: int) -> Path:
+    """The file that holds a block of an array."""
+    return path / name / "c" / "/".join([str(block)] + ["0"] * (ndim - 1))
+
+
+def leftovers(path: Path) -> Iterator[Path]:
+    """What a killed process left half written: drafts of markers and of chunks, which count nowhere."""
+    for pattern in (f"{MARKERS}/*.draft", "**/*.partial"):
+        yield from path.glob(pattern)
+
+
+def crc32c(path: Path) -> str | None:
+    """A file's checksum; None where it cannot be read."""
+    try:
+        return f"{google_crc32c.value(path.read_bytes()):08x}"
+    except OSError:
+        return None
+
+
+class Store:
+    """The one writer of a cube; with `read_only`, a reader of its blocks that leaves every file as it is."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        with _clear_disk_errors(path):
+        with _clear_disk_errors(path, "read" if read_only else "written"):
             # Written even where all values equal the fill: a lost chunk must never read as data.
             with zarr.config.set({"array.write_empty_chunks": True}):
-                self._group = zarr.open_group(path, mode="r+", use_consolidated=True)
+                self._group = zarr.open_group(path, mode="r" if read_only else "r+", use_consolidated=True)
                 self._arrays = {name: self._group[name] for name in _measured(self._group)}
             _check_header(path)
         self.attributes: dict[str, Any] = dict(self._group.attrs)
@@ -160,42 +221,37 @@ class Store:
         return sum(1 for _ in (self.path / MARKERS).glob("*.json"))
 
     def tidy(self) -> None:
-        """Remove what a killed process left half written: drafts of markers and of chunks, which count nowhere."""
-        for pattern in (f"{MARKERS}/*.draft", "**/*.partial"):
-            for draft in self.path.glob(pattern):
-                draft.unlink(missing_ok=True)
+        """Remove what a killed process left half written."""
+        for draft in leftovers(self.path):
+            draft.unlink(missing_ok=True)
 
     def _mark(self, block: int) -> None:
-        marker = self.path / MARKERS / f"{block:06d}.json"
+        marker = marker_file(self.path, block)
         marker.parent.mkdir(exist_ok=True)  # copies of a store may lack hidden folders
         draft = marker.with_suffix(f".{uuid.uuid4().hex[:8]}.draft")
+        who = {"host": socket.gethostname(), "process": os.getpid()}
+        finished = datetime.now(UTC).isoformat(timespec="milliseconds")
         with draft.open("w") as file:
-            json.dump({"block": block, "crc32c": self._checksums(block)}, file, indent=1)
+            json.dump({"block": block, **who, "finished": finished, "crc32c": self._checksums(block)}, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(marker)
 
     def _marker(self, block: int) -> dict[str, str | None] | None:
-        try:
-            found: dict[str, str | None] = json.loads((self.path / MARKERS / f"{block:06d}.json").read_text())[
-                "crc32c"
-            ]
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        return found
+        marker = read_marker(self.path, block)
+        return marker and marker["crc32c"]
 
     def _checksums(self, block: int) -> dict[str, str | None]:
-        return {name: _crc32c(self._chunk(name, block)) for name in self._arrays}
-
-    def _chunk(self, name: str, block: int) -> Path:
-        array = self._arrays[name]
-        return self.path / name / "c" / "/".join([str(block)] + ["0"] * (array.ndim - 1))  # type: ignore[union-attr]
+        return {
+            name: crc32c(chunk_file(self.path, name, block, array.ndim))  # type: ignore[union-attr]
+            for name, array in self._arrays.items()
+        }
 
 
 def _header_checksums(path: Path) -> dict[str, str | None]:
     """Of every chunk file of a store that holds no measurement yet."""
     chunks = (file for file in path.rglob("*") if file.is_file() and file.name != "zarr.json")
-    return {file.relative_to(path).as_posix(): _crc32c(file) for file in sorted(chunks)}
+    return {file.relative_to(path).as_posix(): crc32c(file) for file in sorted(chunks)}
 
 
 def _check_header(path: Path) -> None:
@@ -209,7 +265,7 @@ def _check_header(path: Path) -> None:
     except (OSError, ValueError):
         return  # copies of a store may lack hidden folders
     for name, checksum in known.items():
-        if _crc32c(path / name) != checksum:
+        if crc32c(path / name) != checksum:
             raise StoreError(
                 f"{path} is damaged: {name} is lost or has changed. Start again with --overwrite, or choose another "
                 "--out."
@@ -232,22 +288,20 @@ def _create_arrays(path: Path, header: CubeHeader, block_size: int) -> None:
             shape=shape,
             dtype=variable.dtype,
             fill_value=variable.fill,
-            chunks=tuple(min(block_size, n) if d == "image" else n for d, n in zip(dims, shape, strict=True)),
+            chunks=chunks_of(dims, shape, block_size),
             compressors=(ZstdCodec(level=1), Crc32cCodec()),
             dimension_names=dims,
             attributes={"about": variable.about},
         )
 
 
-def _crc32c(path: Path) -> str | None:
-    try:
-        return f"{google_crc32c.value(path.read_bytes()):08x}"
-    except OSError:
-        return None
+def chunks_of(dims: tuple[str, ...], shape: tuple[int, ...], block_size: int) -> tuple[int, ...]:
+    """The chunk of an array: a block of images, and all of every other dimension."""
+    return tuple(min(block_size, n) if d == "image" else n for d, n in zip(dims, shape, strict=True))
 
 
 @contextmanager
-def _clear_disk_errors(path: Path) -> Iterator[None]:
+def _clear_disk_errors(path: Path, doing: str = "written") -> Iterator[None]:
     """Turn the file system's refusals into one sentence that says what is safe and what to do."""
     try:
         yield
@@ -257,4 +311,5 @@ def _clear_disk_errors(path: Path) -> Iterator[None]:
                 f"The disk that holds {path} is full. Finished blocks are safe: free space and run the same "
                 "command again."
             ) from error
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}. Choose another --out.") from error
+        advice = " Choose another --out." if doing == "written" else ""
+        raise StoreError(f"{path} cannot be {doing}: {error.strerror or error}.{advice}") from error

@@ -1,0 +1,168 @@
+"""How far an audit is: blocks done, by whom, how fast, and the time left, from the markers alone."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bandscope.cube.store import MARKERS, read_marker
+
+LAST = 20  # intervals between blocks that a rate is taken from
+PATIENCE = 3  # a process is at work until it has been silent for so many of its intervals,
+GRACE = timedelta(seconds=10)  # and at least for so long,
+UNPACED = timedelta(minutes=10)  # or for so long where its pace is not known
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A block's marker: who finished it and when; None in stores of before that was recorded."""
+
+    block: int
+    host: str | None = None
+    process: int | None = None
+    finished: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A process that has finished blocks.
+
+    seconds: median between its last blocks; None while unknown.
+    active: whether it has finished one lately.
+    """
+
+    host: str | None
+    process: int | None
+    blocks: int
+    first: datetime | None
+    last: datetime | None
+    seconds: float | None
+    active: bool
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Numbers of one moment.
+
+    first, last: when the first and the latest block were finished; None while unknown.
+    rate: blocks per second of all active processes, or of the latest where none is; None while unknown.
+    seconds_left: at that rate; 0 when finished, None while unknown.
+    """
+
+    blocks: int
+    blocks_done: int
+    images: int
+    images_done: int
+    passes_an_image: int
+    workers: tuple[Worker, ...]
+    first: datetime | None
+    last: datetime | None
+    rate: float | None
+    seconds_left: float | None
+
+    @property
+    def passes(self) -> int:
+        """Forward passes in all."""
+        return self.images * self.passes_an_image
+
+    @property
+    def passes_done(self) -> int:
+        """Forward passes whose results are stored."""
+        return self.images_done * self.passes_an_image
+
+    @property
+    def active(self) -> int:
+        """Processes at work."""
+        return sum(worker.active for worker in self.workers)
+
+
+def read_marks(path: Path) -> list[Mark]:
+    """The store's markers that can be read, by block; nothing else of the store is looked at."""
+    blocks = sorted(int(file.stem) for file in (path / MARKERS).glob("*.json") if file.stem.isdecimal())
+    return [_mark(block, marker) for block in blocks if (marker := read_marker(path, block))]
+
+
+def _mark(block: int, marker: Mapping[str, Any]) -> Mark:
+    host, process = marker.get("host"), marker.get("process")
+    return Mark(
+        block,
+        host if isinstance(host, str) else None,
+        process if isinstance(process, int) else None,
+        _time(marker.get("finished")),
+    )
+
+
+def _time(text: Any) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else None
+
+
+def progress(marks: Sequence[Mark], *, images: int, block_size: int, passes_an_image: int, now: datetime) -> Progress:
+    """Count blocks, images and processes, and tell the rate.
+
+    A process takes its blocks in rising order, so its intervals are those between neighbouring blocks. Where the
+    clock went backwards an interval is not positive and says nothing; it is left out.
+
+    Args:
+        marks: of the blocks done; those of blocks that do not exist are ignored.
+        images: of the store.
+        block_size: images a block.
+        passes_an_image: forward passes that one image takes.
+        now: with a time zone.
+    """
+    blocks = -(-images // block_size)
+    marks = sorted((mark for mark in marks if mark.block < blocks), key=lambda mark: mark.block)
+    done = sum(min(images, (mark.block + 1) * block_size) - mark.block * block_size for mark in marks)
+    workers = _workers(marks, now)
+    times = [mark.finished for mark in marks if mark.finished]
+    rate = _rate(workers)
+    left = (blocks - len(marks)) / rate if rate else None
+    return Progress(
+        blocks=blocks,
+        blocks_done=len(marks),
+        images=images,
+        images_done=done,
+        passes_an_image=passes_an_image,
+        workers=workers,
+        first=min(times, default=None),
+        last=max(times, default=None),
+        rate=rate,
+        seconds_left=0.0 if len(marks) == blocks else left,
+    )
+
+
+def _workers(marks: Sequence[Mark], now: datetime) -> tuple[Worker, ...]:
+    """Every process, the latest first."""
+    by_process: dict[tuple[str | None, int | None], list[Mark]] = defaultdict(list)
+    for mark in marks:
+        by_process[mark.host, mark.process].append(mark)
+    workers = [_worker(host, process, several, now) for (host, process), several in by_process.items()]
+    return tuple(sorted(workers, key=lambda w: (w.last is None, now - w.last if w.last else timedelta())))
+
+
+def _worker(host: str | None, process: int | None, marks: Sequence[Mark], now: datetime) -> Worker:
+    times = [mark.finished for mark in marks if mark.finished]
+    intervals = [(after - before).total_seconds() for before, after in pairwise(times)]
+    usable = [seconds for seconds in intervals[-LAST:] if seconds > 0]
+    seconds = median(usable) if usable else None
+    last = max(times, default=None)
+    patience = max(GRACE, timedelta(seconds=PATIENCE * seconds)) if seconds else UNPACED
+    active = last is not None and now - last <= patience
+    return Worker(host, process, len(marks), min(times, default=None), last, seconds, active)
+
+
+def _rate(workers: Sequence[Worker]) -> float | None:
+    """Blocks per second; a process whose pace is not known yet counts with that of the others."""
+    paced = [worker for worker in workers if worker.seconds]
+    if not paced:
+        return None
+    usual = median(worker.seconds for worker in paced if worker.seconds)
+    active = [worker for worker in workers if worker.active]
+    return sum(1 / (worker.seconds or usual) for worker in active or paced[:1])

@@ -1,0 +1,387 @@
+"""Is a store whole? Everything that can be checked without the classifier and the images; nothing is written."""
+
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+import zarr
+from numpy.typing import NDArray
+
+from bandscope.cube.schema import STATUS, CubeHeader, ProbeAxes, ScaleAxis, header_tree, measured
+from bandscope.cube.store import (
+    HEADER,
+    MARKERS,
+    check_version,
+    chunk_file,
+    chunks_of,
+    crc32c,
+    extending_path,
+    is_store,
+    leftovers,
+    marker_file,
+    read_marker,
+    retired_path,
+)
+from bandscope.labels import ClassLabel
+
+Severity = Literal["damaged", "unfinished", "note"]
+Remedy = Literal["", "rerun", "unmark", "overwrite"]
+
+PROVENANCE: Mapping[str, tuple[str, ...]] = {
+    "model": ("spec", "outputs"),
+    "data": ("spec", "images", "fingerprint"),
+    "preprocess": ("size",),
+    "convention": (),
+    "probes": (),
+    "plan": ("batch_size", "block_size", "threads", "device", "precision"),
+    "environment": (),
+    "command": (),
+}
+UNIT_RANGE = ("probability", "top5_probability", "out_of_range", "padded")
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # what zarr makes of damage
+ROUNDING = 1e-6  # by so much a sum of float32 shares may exceed 1
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as an undisturbed, finished audit leaves it.
+
+    severity: "damaged", "unfinished" (the audit goes on there), or "note" (no result is affected).
+    where: a file of the store, an array, or a block.
+    images: positions of the affected images; None where it is all of them, or none.
+    remedy: "rerun": the same audit command computes the block anew; "unmark": it does so once the block's marker is
+        deleted; "overwrite": nothing but a new store helps.
+    """
+
+    severity: Severity
+    where: str
+    what: str
+    images: range | None = None
+    remedy: Remedy = ""
+
+
+def verify(path: Path) -> list[Finding]:
+    """Check schema, provenance, checksums, markers and values of the store at `path`, and what lies beside it.
+
+    Raises:
+        StoreError: there is no store, or one of another schema version.
+    """
+    if not (path / "zarr.json").is_file() and is_store(path):
+        return [_lost("zarr.json", "is lost: the settings are in it")]
+    check_version(path)
+    beside = [*_leftovers(path), *_neighbours(path)]
+    try:
+        group = zarr.open_group(path, mode="r", use_consolidated=True)
+        header = _header(group)
+    except UNREADABLE as error:
+        reasons = [*_provenance(_attributes(path)), *_header_files(path)]
+        return [*(reasons or [_unreadable(error)]), *beside]
+    structure = [*_provenance(header.attributes), *_header_files(path), *_metadata(path, group)]
+    for check in (_consistency, _header_arrays, _measured_arrays):
+        if _whole(structure):
+            structure += check(group, header)
+    return [*structure, *_blocks(path, group, header, values=_whole(structure)), *beside]
+
+
+def _whole(findings: Iterable[Finding]) -> bool:
+    return not any(finding.severity == "damaged" for finding in findings)
+
+
+def _lost(where: str, what: str) -> Finding:
+    return Finding("damaged", where, what, remedy="overwrite")
+
+
+def _unreadable(error: Exception) -> Finding:
+    return _lost("zarr.json", f"labels, names and settings cannot be read: {type(error).__name__}: {error}")
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((path / "zarr.json").read_text())["attributes"]
+    return found
+
+
+def _provenance(attributes: Mapping[str, Any]) -> Iterator[Finding]:
+    """Settings that are missing or incomplete."""
+    for name, fields in PROVENANCE.items():
+        value = attributes.get(name)
+        if value is None:
+            yield _lost("zarr.json", f"the setting {name!r} is missing")
+        elif lacking := [field for field in fields if not isinstance(value, Mapping) or field not in value]:
+            yield _lost("zarr.json", f"the setting {name!r} lacks {', '.join(lacking)}")
+
+
+def _header(group: zarr.Group) -> CubeHeader:
+    """The header that the audit must have written, from the settings and the labels of the store."""
+    attributes: dict[str, Any] = dict(group.attrs)
+    side = min(attributes["preprocess"]["size"])
+    names, wnids = (np.asarray(group[name][:]) for name in ("class_name", "class_wnid"))  # type: ignore[index]
+    zoom = attributes.get("zoom")
+    scale = ScaleAxis(zoom["axis"], tuple(map(float, zoom["values"])), unit="") if zoom else None
+    return CubeHeader(
+        labels=np.asarray(group["label"][:]),  # type: ignore[index]
+        sources=[str(source) for source in np.asarray(group["source"][:])],  # type: ignore[index]
+        classes=[ClassLabel(str(name), str(wnid)) for name, wnid in zip(names, wnids, strict=True)],
+        probes=tuple(_axes(probe, side) for probe in attributes["probes"]),
+        attributes=attributes,
+        scale=scale,
+    )
+
+
+def _axes(probe: Mapping[str, Any], side: int) -> ProbeAxes:
+    low, high = np.array(probe["cutoffs"], dtype=np.float64).T
+    radial = probe["kind"] in ("low_pass", "high_pass")
+    coordinates = (
+        {"radius": high, "frequency": high / side}
+        if radial
+        else {"low": low, "high": high, "low_frequency": low / side, "high_frequency": high / side}
+    )
+    return ProbeAxes(probe["name"], probe["kind"], probe["family"], "radius" if radial else "band", coordinates)
+
+
+def _consistency(_: zarr.Group, header: CubeHeader) -> Iterator[Finding]:
+    """What the settings and the labels say of each other."""
+    model, data = header.attributes["model"], header.attributes["data"]
+    images, outputs = len(header.labels), len(header.classes)
+    if data.get("images") != images:
+        yield _lost("label", f"{images} labels, but the settings say {data.get('images')} images")
+    if len(header.sources) != images:
+        yield _lost("source", f"{len(header.sources)} paths for {images} labels")
+    if model.get("outputs") != outputs:
+        yield _lost("class_name", f"{outputs} classes, but the settings say {model.get('outputs')} outputs")
+    if len(outside := np.flatnonzero((header.labels < 0) | (header.labels >= outputs))):
+        first = int(outside[0])
+        what = f"label {header.labels[first]} of image {first} is none of the {outputs} outputs"
+        yield Finding("damaged", "label", what, range(first, first + 1), "overwrite")
+
+
+def _header_files(path: Path) -> Iterator[Finding]:
+    """Labels, names and coordinates against their checksums."""
+    if not (path / HEADER).exists():
+        yield Finding("note", HEADER, "is missing, as in copies without hidden files: labels are unchecked")
+        return
+    try:
+        known = {str(name): checksum for name, checksum in json.loads((path / HEADER).read_text()).items()}
+    except (OSError, ValueError, AttributeError):
+        yield _lost(HEADER, "cannot be read: labels, names and coordinates are unchecked")
+        return
+    for name, checksum in known.items():
+        if (found := crc32c(path / name)) != checksum:
+            yield _lost(name, "is lost" if found is None else "has changed")
+
+
+def _metadata(path: Path, group: zarr.Group) -> Iterator[Finding]:
+    """Each array's own zarr.json against the copy of all of them in the root, which readers use."""
+    consolidated = json.loads((path / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
+    for name, _ in sorted(group.members(max_depth=None)):
+        file = path / name / "zarr.json"
+        try:
+            found = json.loads(file.read_text())
+        except (OSError, ValueError):
+            yield _lost(f"{name}/zarr.json", "is lost or cannot be read")
+            continue
+        known = consolidated.get(name, {})
+        differing = [key for key in known if key != "consolidated_metadata" and found.get(key) != known[key]]
+        if differing:
+            yield _lost(f"{name}/zarr.json", f"{differing[0]} is not as in the root's zarr.json")
+
+
+def _header_arrays(group: zarr.Group, header: CubeHeader) -> Iterator[Finding]:
+    """Coordinates, labels and names as the settings ask for them."""
+    for node in header_tree(header).subtree:
+        for variable, wanted in node.to_dataset(inherit=False).variables.items():
+            name = f"{node.path}/{variable}".lstrip("/")
+            array = group.get(name)
+            if not isinstance(array, zarr.Array):
+                yield _lost(name, "is missing")
+            elif array.metadata.dimension_names != wanted.dims:  # type: ignore[union-attr]
+                yield _lost(name, f"lies over {_listed(array)}, not over {wanted.dims}")
+            elif problem := _other_values(array, wanted):
+                yield _lost(name, problem)
+
+
+def _other_values(array: zarr.Array[Any], wanted: xr.Variable) -> str:
+    try:
+        found = np.asarray(array[:])
+    except UNREADABLE as error:
+        return f"cannot be read: {error}"
+    if wanted.dtype not in (object, found.dtype):
+        return f"holds {found.dtype}, not {wanted.dtype}"
+    same = found.shape == wanted.shape and bool((found == wanted.values).all())
+    return "" if same else "is not what the settings say"
+
+
+def _measured_arrays(group: zarr.Group, header: CubeHeader) -> Iterator[Finding]:
+    """Type, shape, dimensions and chunks of every array that the schema asks for."""
+    block_size = int(header.attributes["plan"]["block_size"])
+    for name, variable, dims, shape in measured(header):
+        array = group.get(name)
+        if not isinstance(array, zarr.Array):
+            yield _lost(name, "is missing")
+            continue
+        found = {
+            "type": "str" if array.dtype.kind == "T" or array.dtype == object else str(array.dtype),
+            "shape": array.shape,
+            "dimensions": array.metadata.dimension_names,  # type: ignore[union-attr]
+            "chunks": array.chunks,
+        }
+        wanted = {
+            "type": variable.dtype,
+            "shape": shape,
+            "dimensions": dims,
+            "chunks": chunks_of(dims, shape, block_size),
+        }
+        for what, value in wanted.items():
+            if found[what] != value:
+                yield _lost(name, f"{what} {found[what]}, not {value}")
+
+
+def _listed(array: zarr.Array[Any]) -> str:
+    return str(array.metadata.dimension_names)  # type: ignore[union-attr]
+
+
+def _blocks(path: Path, group: zarr.Group, header: CubeHeader, *, values: bool) -> Iterator[Finding]:
+    """Every block against its marker and, where that agrees and `values` is asked, its values against each other."""
+    arrays: dict[str, Any] = {name: group[name] for name, *_ in measured(header) if name in group}
+    if STATUS.name not in arrays:  # then how long a block is cannot be told
+        return
+    size, images = arrays[STATUS.name].chunks[0], len(header.labels)
+    blocks, unmarked = range(-(-images // size)), []
+    if not (path / MARKERS).is_dir():
+        yield Finding("note", MARKERS, "is missing, as in copies without hidden files: no block counts")
+    for block in blocks:
+        span = range(block * size, min(images, (block + 1) * size))
+        if not marker_file(path, block).exists():
+            unmarked.append(block)
+        elif damage := _damage(path, block, span, arrays):
+            yield damage
+        elif values:
+            for name, what in _contradictions_at(span, arrays, header):
+                where = f"{name}, block {block}"
+                yield Finding("damaged", where, what, span, "unmark")
+    yield from _unfinished(unmarked, size, images)
+    known = {marker_file(path, block) for block in blocks}
+    for stray in sorted({*(path / MARKERS).glob("*.json")} - known):
+        yield Finding("note", f"{MARKERS}/{stray.name}", "marks a block that does not exist; it can be deleted")
+
+
+def _damage(path: Path, block: int, span: range, arrays: Mapping[str, Any]) -> Finding | None:
+    """The first file in which a marked block is no longer what was written."""
+    marker = read_marker(path, block)
+    if marker is None:
+        where = marker_file(path, block).relative_to(path).as_posix()
+        return Finding("damaged", where, "cannot be read", span, "rerun")
+    for name, array in arrays.items():
+        file = chunk_file(path, name, block, array.ndim)
+        if (found := crc32c(file)) is None or found != marker["crc32c"].get(name):
+            what = "is lost" if found is None else "has changed"
+            return Finding("damaged", file.relative_to(path).as_posix(), what, span, "rerun")
+    return None
+
+
+def _unfinished(blocks: Sequence[int], size: int, images: int) -> Iterator[Finding]:
+    """One finding for each run of blocks without a marker."""
+    for _, run in itertools.groupby(enumerate(blocks), key=lambda pair: pair[1] - pair[0]):
+        several = [block for _, block in run]
+        first, last = several[0], several[-1]
+        where = f"block {first}" if first == last else f"blocks {first} to {last}"
+        yield Finding(
+            "unfinished", where, "not computed yet", range(first * size, min(images, (last + 1) * size)), "rerun"
+        )
+
+
+def _contradictions_at(span: range, arrays: Mapping[str, Any], header: CubeHeader) -> Iterator[tuple[str, str]]:
+    held = {}
+    for name, array in arrays.items():
+        try:
+            held[name] = np.asarray(array[span.start : span.stop])
+        except UNREADABLE as error:
+            yield name, f"cannot be read: {error}"
+            return
+    yield from contradictions(held, header.labels[span.start : span.stop], len(header.classes))
+
+
+def contradictions(
+    arrays: Mapping[str, NDArray[Any]], labels: NDArray[Any], outputs: int
+) -> Iterator[tuple[str, str]]:
+    """(array, what is wrong) for every array of a block whose values cannot come from an audit.
+
+    Args:
+        arrays: the block's arrays by their path in the cube, images first; `status` among them.
+        labels: the right output of each image.
+        outputs: how many outputs the classifier has.
+    """
+    status = np.array(arrays[STATUS.name], dtype=object)
+    if (empty := np.flatnonzero(status == "")).size:
+        yield STATUS.name, f"{len(empty)} images without a status"
+    ok = status == "ok"
+    for name, array in arrays.items():
+        if name == STATUS.name:
+            continue
+        yield from ((name, what) for what in _impossible(name.rpartition("/")[2], array, ok, outputs))
+    for prefix in _prefixes(arrays):
+        yield from _disagreeing(prefix, arrays, labels, ok)
+
+
+def _impossible(name: str, array: NDArray[Any], ok: NDArray[np.bool_], outputs: int) -> Iterator[str]:
+    """Values out of range, or values where there must be none."""
+    name, good, left_out = name.removeprefix("clean_"), array[ok], array[~ok]
+    if array.dtype.kind == "i":
+        if (left_out != -1).any():
+            yield "classes for images that are left out"
+        if ((good < 0) | (good >= outputs)).any():
+            yield f"classes outside 0 to {outputs - 1}"
+        return
+    if not np.isnan(left_out).all():
+        yield "values for images that are left out"
+    if name == "object_pixels":  # NaN where an image has no box
+        return
+    # The margin of a classifier with one output is infinite.
+    if np.isnan(good).any() or (name != "margin" and np.isinf(good).any()):
+        yield 'values that are not finite for images that are "ok"'
+    elif name in UNIT_RANGE and ((good < 0) | (good > 1 + ROUNDING)).any():
+        yield "values outside 0 to 1"
+
+
+def _prefixes(arrays: Iterable[str]) -> list[str]:
+    """What stands before "probability", "margin", ...: "clean_", and the groups."""
+    groups = sorted({name.rpartition("/")[0] for name in arrays} - {""})
+    return ["clean_", *(f"{group}/" for group in groups)]
+
+
+def _disagreeing(
+    prefix: str, arrays: Mapping[str, NDArray[Any]], labels: NDArray[Any], ok: NDArray[np.bool_]
+) -> Iterator[tuple[str, str]]:
+    """Margin against the prediction, and the label's probability against that among the top classes."""
+    probability, margin, classes, top = (
+        arrays[prefix + name][ok] for name in ("probability", "margin", "top5_class", "top5_probability")
+    )
+    right = labels[ok].reshape(-1, *[1] * (classes.ndim - 1))
+    correct = classes[..., 0] == right[..., 0]
+    if ((margin > 0) & ~correct | (margin < 0) & correct).any():  # 0 is a tie: either may come first
+        yield f"{prefix}margin", "its sign contradicts the predicted class"
+    if ((classes == right) & (top != probability[..., None])).any():
+        yield f"{prefix}probability", "differs from top5_probability of the same class"
+    if (np.diff(top, axis=-1) > 0).any():
+        yield f"{prefix}top5_probability", "rises with rank"
+
+
+def _leftovers(path: Path) -> Iterator[Finding]:
+    for file in sorted(leftovers(path)):
+        what = "half written by a killed or a running process; the next audit removes it"
+        yield Finding("note", file.relative_to(path).as_posix(), what)
+
+
+def _neighbours(path: Path) -> Iterator[Finding]:
+    """What a killed creation, extension or swap has left beside the store."""
+    path = path.resolve()
+    if (growing := extending_path(path)).exists():
+        yield Finding("note", f"../{growing.name}", "an extension grows here; --extend goes on with it")
+    if (retired := retired_path(path)).exists():
+        yield Finding("note", f"../{retired.name}", "an extension was nearly finished; the next audit removes it")
+    for draft in sorted(path.parent.glob(f".{path.name}.*.partial")):
+        yield Finding("note", f"../{draft.name}", "a store that was never finished; it can be deleted")
