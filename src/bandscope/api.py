@@ -20,6 +20,7 @@ from jaxtyping import Int
 from bandscope import cube
 from bandscope.classifiers import Classifier, load_classifier, probe_outputs
 from bandscope.conventions import Convention
+from bandscope.cube.lock import writing
 from bandscope.cube.schema import CubeHeader, ProbeAxes, ScaleAxis
 from bandscope.cube.store import Store, extending_path, is_store
 from bandscope.datasets import ImageSource, load_source, match_labels, select
@@ -29,6 +30,7 @@ from bandscope.engine import run as engine
 from bandscope.engine.conditions import Condition, Layout, missing_conditions
 from bandscope.engine.plan import Plan, Request, adopt_plan, resolve_plan
 from bandscope.engine.scales import NO_SCALES, UNITS, Scales
+from bandscope.engine.share import ALONE, parse_share
 from bandscope.errors import DataError, InputError, StoreError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
@@ -64,6 +66,7 @@ def audit(
     overwrite: bool = False,
     extend: bool = False,
     strict: bool = False,
+    shard: str | None = None,
     progress: engine.Progress | None = None,
 ) -> xr.DataTree:
     """Measure how a classifier's answers change as frequencies are taken away from its images.
@@ -98,8 +101,10 @@ def audit(
         extend: add new radii, bands or zooms to `out`, computing only those.
         strict: stop at the first image that cannot be decoded or gives non-finite outputs, instead of recording it
             in `status`; a store that has recorded one is refused.
+        shard: "2/8" computes every eighth block of `out`, from the second on; eight such processes, in any order, on
+            machines that share a file system, make the store that one would make, bit for bit.
         progress: called with (forward passes done since the last call, forward passes in all, images in all); the
-            first call tells how many passes the store already holds.
+            first call tells how many passes the store already holds. Of a shard these are its own.
 
     Returns:
         The cube, as an `xarray.DataTree`: see `bandscope.cube`.
@@ -113,6 +118,9 @@ def audit(
         )
     if not isinstance(workers, int) or workers < 1:
         raise InputError(f"workers={workers!r} is not possible; give a number >= 1.")
+    share = ALONE if shard is None else parse_share(shard)
+    if not share.alone and (overwrite or extend or out is None):
+        raise InputError(f"The shard {shard} needs a store (out), and neither overwrite nor extend: do those alone.")
     request = Request(batch_size, threads, device, precision)
     chosen = convention if isinstance(convention, Convention) else Convention.named(convention)
     classifier = _classifier(model, weights, preprocess, overrides, classes)
@@ -124,7 +132,7 @@ def audit(
     label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
     layout = Layout(wanted, chosen, _scales(zoom, source, classifier.preprocess))
     subject = _Subject(classifier, source, label_of[own_labels], outputs, layout, request)
-    settings = engine.Settings(workers, strict, progress)
+    settings = engine.Settings(workers, strict, progress, share)
     if out is None:
         return _in_memory(subject, settings)
     path = Path(out)
@@ -134,10 +142,12 @@ def audit(
     engine.recover(path)
     if overwrite and path.exists():
         _check_ours(path)
-    if overwrite or not path.exists():
-        _begin(subject, path, settings)
-    else:
+        with writing(path, shared=False):  # not while another run is at it
+            pass
+    if not overwrite and path.exists():
         _resume(subject, path, extend, settings)
+    else:
+        _begin(subject, path, overwrite, settings)
     return cube.open(path)
 
 
@@ -271,17 +281,24 @@ def _fixed(scales: Mapping[str, Any] | None) -> dict[str, Any]:
 def _in_memory(subject: _Subject, settings: engine.Settings) -> xr.DataTree:
     with tempfile.TemporaryDirectory(prefix="bandscope-") as folder:
         path = Path(folder) / "cube.zarr"
-        _begin(subject, path, settings)
+        _begin(subject, path, False, settings)
         with cube.open(path) as opened:
             return opened.load()
 
 
-def _begin(subject: _Subject, path: Path, settings: engine.Settings) -> None:
-    """Make a new store, in the place of an old one, and fill it."""
+def _begin(subject: _Subject, path: Path, overwrite: bool, settings: engine.Settings) -> None:
+    """Make a new store, in the place of an old one only if that is wanted, and fill it."""
     plan = resolve_plan(subject.request, len(subject.source), subject.classifier)
-    store = Store.create(path, subject.header(plan, subject.layout), plan.block_size, replace=True)
-    engine.discard_extension(path)
-    engine.run(subject.job(plan, subject.layout), store, settings)
+    try:
+        store = Store.create(path, subject.header(plan, subject.layout), plan.block_size, replace=overwrite)
+    except StoreError:
+        if overwrite or not is_store(path):
+            raise
+        _resume(subject, path, False, settings)  # another process was faster
+        return
+    with writing(path, shared=not settings.share.alone):
+        engine.discard_extension(path)
+        engine.run(subject.job(plan, subject.layout), store, settings)
 
 
 def _resume(subject: _Subject, path: Path, extend: bool, settings: engine.Settings) -> None:
@@ -295,7 +312,8 @@ def _resume(subject: _Subject, path: Path, extend: bool, settings: engine.Settin
             + "\nChoose another --out, or start again with --overwrite."
         )
     plan = adopt_plan(subject.request, store.attributes["plan"], len(subject.source), subject.classifier)
-    _go_on(subject, plan, store, extend, settings)
+    with writing(path, shared=not settings.share.alone):
+        _go_on(subject, plan, store, extend, settings)
 
 
 def _go_on(subject: _Subject, plan: Plan, store: Store, extend: bool, settings: engine.Settings) -> None:

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import shutil
+import socket
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import xarray as xr
 
 from bandscope import cube
 from bandscope.cube.schema import CubeHeader, ProbeAxes
-from bandscope.cube.store import Store
+from bandscope.cube.store import Store, read_marker
 from bandscope.errors import StoreError
 from bandscope.labels import ClassLabel
 
@@ -143,8 +145,28 @@ def test_rewriting_a_block_gives_the_same_bytes(store, tmp_path):
             s.write(block, block_of(s, block))
     files = sorted(p.relative_to(store.path) for p in store.path.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(other.path) for p in other.path.rglob("*") if p.is_file())
+    markers = [[json.loads(p.read_text()) for p in sorted(s.path.glob(".blocks/*"))] for s in (store, other)]
+    assert [m["crc32c"] for m in markers[0]] == [m["crc32c"] for m in markers[1]]
     for file in files:
-        assert (store.path / file).read_bytes() == (other.path / file).read_bytes(), file
+        if file.parent.name != ".blocks":  # a marker also says who made it and when
+            assert (store.path / file).read_bytes() == (other.path / file).read_bytes(), file
+
+
+def test_a_marker_says_who_computed_the_block_and_when(store):
+    before = datetime.now(UTC)
+    store.write(1, block_of(store, 1))
+    marker = read_marker(store.path, 1)
+    assert (marker["host"], marker["process"]) == (socket.gethostname(), os.getpid())
+    finished = datetime.fromisoformat(marker["finished"])
+    assert finished.tzinfo == UTC
+    assert before - timedelta(milliseconds=1) <= finished <= datetime.now(UTC)
+
+
+def test_a_marker_that_does_not_say_who_made_it_counts(store):
+    store.write(1, block_of(store, 1))
+    file = store.path / ".blocks" / "000001.json"
+    file.write_text(json.dumps({"block": 1, "crc32c": json.loads(file.read_text())["crc32c"]}))
+    assert store.done() == [1]
 
 
 def test_what_a_kill_left_half_written_is_tidied_away(store):

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
 from bandscope.api import audit
 from bandscope.classifiers import load_classifier
-from bandscope.cli.checks import check_folder, check_images
+from bandscope.cli.checks import check_folder, check_images, uncomputed
 from bandscope.cli.parsing import (
     parse_bands,
     parse_batch_size,
@@ -23,6 +24,7 @@ from bandscope.cli.parsing import (
     parse_zoom,
 )
 from bandscope.conventions import Convention
+from bandscope.engine.share import launched_share
 from bandscope.report.grouping import asked_grouping, grouping
 from bandscope.report.overview import write_overview
 from bandscope.report.summary import summary
@@ -53,7 +55,9 @@ class Options:
 
 
 def run(options: Options, console: Console) -> None:
-    """Audit, then print the summary and write the figures."""
+    """Audit, then print the summary and write the figures; of several shards the last one to finish does."""
+    shard, speaks = _shard(options.settings["shard"])
+    aloud = console if speaks else Console(quiet=True)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # on single images; what counts is recorded in `status`
     radii, bands = parse_radii(options.radii), parse_bands(options.bands)
     zoom = parse_zoom(options.zoom, options.object_size, options.boxes, options.outside)
@@ -63,8 +67,8 @@ def run(options: Options, console: Console) -> None:
     folder = options.figures or store.parent / f"{store.stem}-figures"
     if options.figures or folder.exists():  # else it is made beside the store, whose own check is as good
         check_folder(folder)
-    console.print(f"Model  {options.model}\nData   {options.data}\nCube   {store}", markup=False)
-    with _Bar(console) as bar:
+    aloud.print(f"Model  {options.model}\nData   {options.data}\nCube   {store}", markup=False)
+    with _Bar(aloud) as bar:
         overrides = parse_overrides(options.preprocess_changes)
         classifier = load_classifier(options.model, weights=options.weights, overrides=overrides or None)
         asked_grouping(options.by, classifier.classes or ())
@@ -76,8 +80,11 @@ def run(options: Options, console: Console) -> None:
             zoom=zoom,
             convention=convention,
             progress=bar.update,
-            **options.settings | {"batch_size": batch_size},
+            **options.settings | {"batch_size": batch_size, "shard": shard},
         )
+    if shard and (left := uncomputed(cube)):
+        aloud.print(f"This part is done; {left} of {cube.sizes['image']} images are left to other parts.")
+        return
     check_images(cube, store)
     groups = grouping(cube, options.by)
     with console.status("Intervals and figures ..."):
@@ -85,6 +92,16 @@ def run(options: Options, console: Console) -> None:
         overview = write_overview(cube, groups, folder)
     console.print(text)
     console.print(f"Figures and tables in {folder}{os.sep}: start with {overview.name}", markup=False)
+
+
+def _shard(asked: str | None) -> tuple[str | None, bool]:
+    """The part of this process, as asked or as torchrun started it, and whether it shows its progress."""
+    launched = launched_share(os.environ)
+    if asked is not None or launched.alone:
+        return asked, True
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
+    return f"{launched.number}/{launched.count}", launched.number == 1
 
 
 class _Left(TimeRemainingColumn):

@@ -225,6 +225,14 @@ def audit(
     extend: Annotated[
         bool, typer.Option("--extend", help="Add new radii, bands or zooms to the store.", rich_help_panel=WHERE)
     ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute the I-th of N parts of the store; torchrun says which by itself.",
+            metavar="I/N",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first image that fails.", rich_help_panel=WHERE)
     ] = False,
@@ -287,6 +295,7 @@ def audit(
             "overwrite": overwrite,
             "extend": extend,
             "strict": strict,
+            "shard": shard,
             "batch_size": batch_size,
             "threads": threads,
             "workers": workers,

@@ -91,9 +91,8 @@ def _lines(store: Store, done: Progress, extension: Progress | None, now: dateti
     lines["Rate"] = _speed(store, done)
     lines["Left"] = _left(done)
     if extension:
-        lines["Extension"] = (
-            f"grows beside it: {_of(extension.blocks_done, extension.blocks)} blocks. {_left(extension)}"
-        )
+        grown = _of(extension.blocks_done, extension.blocks)
+        lines["Extension"] = f"grows beside it: {grown} blocks; left: {_left(extension)}"
     return lines
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bandscope.cube.store import extending_path
 from bandscope.cube.verify import Finding, Severity, verify
 
 COLOURS: dict[Severity, str] = {"damaged": "bold red", "unfinished": "yellow", "note": "dim"}
@@ -80,4 +81,11 @@ def _command(path: Path) -> str:
         return shlex.join(words)
     kept = iter(word for word in words if word != "--overwrite" and not word.startswith("--out="))
     rest = [word for word in kept if word not in ("--out", "-o") or next(kept, None) is None]
-    return shlex.join([*rest, "--out", str(path)])
+    return shlex.join([*rest, "--out", str(_asked(path))])
+
+
+def _asked(path: Path) -> Path:
+    """What `--out` must name: of an extension that still grows, the store that is extended."""
+    name = path.resolve().name
+    extended = path.with_name(name.removeprefix(".").removesuffix(".extending"))
+    return extended if extending_path(extended).name == name else path

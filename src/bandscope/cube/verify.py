@@ -80,9 +80,9 @@ def verify(path: Path) -> list[Finding]:
         header = _header(group)
     except UNREADABLE as error:
         reasons = [*_provenance(_attributes(path)), *_header_files(path)]
-        return [*(reasons or [_unreadable(error)]), *beside]
+        return [*reasons, *([_unreadable(error)] if _whole(reasons) else []), *beside]
     structure = [*_provenance(header.attributes), *_header_files(path), *_metadata(path, group)]
-    for check in (_consistency, _header_arrays, _measured_arrays):
+    for check in (_consistency, _header_arrays, _measured_arrays, _no_others):
         if _whole(structure):
             structure += check(group, header)
     return [*structure, *_blocks(path, group, header, values=_whole(structure)), *beside]
@@ -213,6 +213,15 @@ def _other_values(array: zarr.Array[Any], wanted: xr.Variable) -> str:
         return f"holds {found.dtype}, not {wanted.dtype}"
     same = found.shape == wanted.shape and bool((found == wanted.values).all())
     return "" if same else "is not what the settings say"
+
+
+def _no_others(group: zarr.Group, header: CubeHeader) -> Iterator[Finding]:
+    """Arrays that neither the schema nor the probes ask for."""
+    asked = {name for name, *_ in measured(header)}
+    for node in header_tree(header).subtree:
+        asked |= {f"{node.path}/{name}".lstrip("/") for name in node.to_dataset(inherit=False).variables}
+    arrays = sorted(name for name, member in group.members(max_depth=None) if isinstance(member, zarr.Array))
+    yield from (_lost(name, "is asked for by no probe of the settings") for name in arrays if name not in asked)
 
 
 def _measured_arrays(group: zarr.Group, header: CubeHeader) -> Iterator[Finding]:

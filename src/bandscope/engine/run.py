@@ -21,6 +21,7 @@ from bandscope.engine.filters import FilterBank
 from bandscope.engine.measure import Meter, blanked, measure_block
 from bandscope.engine.memory import keep_memory
 from bandscope.engine.plan import Plan
+from bandscope.engine.share import ALONE, Share
 from bandscope.errors import DataError
 
 # Called with (forward passes done since the last call, in all, images in all); the first call tells what was stored.
@@ -45,19 +46,20 @@ class Settings:
     workers: int
     strict: bool
     progress: Progress | None = None
+    share: Share = ALONE
 
 
 def run(job: Job, store: Store, settings: Settings) -> None:
-    """Measure and write every block that the store does not hold; safe to kill and to repeat."""
-    done = set(store.done())
-    todo = [block for block in store.blocks if block not in done]
+    """Measure and write every block of the share that the store does not hold; safe to kill and to repeat."""
+    done, mine = set(store.done()), settings.share.of(store.blocks)
+    todo = [block for block in mine if block not in done]
     if settings.strict:
         _refuse_failures(job.source, store.statuses(done))
-    if todo:
+    if todo and settings.share.alone:  # what is half written may be another's
         store.tidy()
     conditions = job.layout.conditions()
-    stored, total = (_passes(job, store, blocks, conditions) for blocks in (done, store.blocks))
-    tick = _ticker(settings, stored, total, store.images)
+    stored, total = (_passes(job, store, blocks, conditions) for blocks in (done.intersection(mine), mine))
+    tick = _ticker(settings, stored, total, sum(len(store.images_of(block)) for block in mine))
     for block, outcomes, status in _measured(job, conditions, store, todo, settings, tick):
         store.write(block, blanked(job.layout.arrays(outcomes), status))
 
