@@ -183,7 +183,7 @@ class _Subject:
             "probes": [probe.to_json() for probe in layout.probes],
             "plan": plan.to_json(),
             "environment": _environment(),
-            "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+            "command": shlex.join([Path(sys.argv[0]).name.replace("__main__.py", "bandscope"), *sys.argv[1:]]),
         }
         names = self.classifier.classes or tuple(ClassLabel(str(i)) for i in range(self.outputs))
         axes = tuple(ProbeAxes(p.name, p.kind, p.family, p.dimension, p.coordinates()) for p in layout.probes)

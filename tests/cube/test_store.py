@@ -223,3 +223,13 @@ def test_unwritable_place(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         Store.create(tmp_path / "file" / "a.zarr", header(), 4)
+
+
+def test_a_store_that_lacks_an_array_says_so(store):
+    shutil.rmtree(store.path / "low_pass" / "margin")
+    metadata = store.path / "zarr.json"
+    held = json.loads(metadata.read_text())
+    held["consolidated_metadata"]["metadata"].pop("low_pass/margin")
+    metadata.write_text(json.dumps(held))
+    with pytest.raises(StoreError, match="lacks low_pass/margin"):
+        Store(store.path)

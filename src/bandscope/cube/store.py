@@ -141,7 +141,7 @@ class Store:
             # Written even where all values equal the fill: a lost chunk must never read as data.
             with zarr.config.set({"array.write_empty_chunks": True}):
                 self._group = zarr.open_group(path, mode="r" if read_only else "r+", use_consolidated=True)
-                self._arrays = {name: self._group[name] for name in _measured(self._group)}
+                self._arrays = {name: self._array(name) for name in _measured(self._group)}
             _check_header(path)
         self.attributes: dict[str, Any] = dict(self._group.attrs)
         self.block_size: int = self._group["status"].chunks[0]  # type: ignore[union-attr]
@@ -170,6 +170,14 @@ class Store:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return cls(path)
+
+    def _array(self, name: str) -> zarr.Array[Any] | zarr.Group:
+        try:
+            return self._group[name]
+        except KeyError:
+            raise StoreError(
+                f"{self.path} is damaged, or of an earlier version: it lacks {name}. Start again with --overwrite."
+            ) from None
 
     @property
     def labels(self) -> NDArray[Any]:
