@@ -14,6 +14,7 @@ from bandscope.cube.verify import Finding, Severity, verify
 
 COLOURS: dict[Severity, str] = {"damaged": "bold red", "unfinished": "yellow", "note": "dim"}
 SHOWN = 20  # findings of each severity
+WITHOUT = ("--out", "-o", "--shard")  # options whose value is dropped from the command
 
 
 def run(path: Path, console: Console) -> bool:
@@ -75,12 +76,12 @@ def _images(findings: Sequence[Finding], severity: Severity) -> int:
 
 
 def _command(path: Path) -> str:
-    """The command that made the store, for the place where it is now, less what would begin it anew."""
+    """The command that made the store, for the place where it is now and for all of it, without beginning anew."""
     words = shlex.split(json.loads((path / "zarr.json").read_text())["attributes"]["command"])
     if words[:2] != ["bandscope", "audit"]:  # a script of the user's own
         return shlex.join(words)
-    kept = iter(word for word in words if word != "--overwrite" and not word.startswith("--out="))
-    rest = [word for word in kept if word not in ("--out", "-o") or next(kept, None) is None]
+    kept = iter(word for word in words if word != "--overwrite" and not word.startswith(("--out=", "--shard=")))
+    rest = [word for word in kept if word not in WITHOUT or next(kept, None) is None]
     return shlex.join([*rest, "--out", str(_asked(path))])
 
 
