@@ -128,7 +128,7 @@ def test_a_finished_audit_has_no_time_left():
 
 def write(store: Path, block: int, **fields) -> None:
     (store / ".blocks").mkdir(exist_ok=True)
-    (store / ".blocks" / f"{block:06d}.json").write_text(json.dumps({"block": block, "crc32c": {}, **fields}))
+    (store / ".blocks" / f"{block:06d}.json").write_text(json.dumps({"block": block, "crc32": {}, **fields}))
 
 
 def test_markers_are_read_from_files(tmp_path):
@@ -141,7 +141,7 @@ def test_no_folder_of_markers(tmp_path):
     assert read_marks(tmp_path) == []
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "3", '{"crc32c": 3}', "\x00", "\udcff"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", "3", '{"crc32": 3}', "\x00", "\udcff"])
 def test_a_damaged_marker_is_no_block(tmp_path, text):
     write(tmp_path, 0)
     (tmp_path / ".blocks" / "000001.json").write_bytes(text.encode(errors="surrogateescape"))

@@ -110,7 +110,7 @@ def test_blocks_of_fill_values_are_still_files(store):
     arrays = {name: array.copy() for name, array in store.read(0).items()}
     store.write(0, arrays)
     marker = json.loads((store.path / ".blocks" / "000000.json").read_text())
-    assert all(marker["crc32c"].values())
+    assert all(marker["crc32"].values())
     shutil.rmtree(store.path / "low_pass" / "margin" / "c" / "0")
     assert Store(store.path).done() == []
 
@@ -131,7 +131,7 @@ def test_a_damaged_block_is_done_again(store, damage):
     assert Store(store.path).done() == [0, 2]
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"crc32c": 3}', "\x00"])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"crc32": 3}', "\x00"])
 def test_a_damaged_marker_is_no_marker(store, text):
     store.write(0, block_of(store, 0))
     (store.path / ".blocks" / "000000.json").write_text(text)
@@ -146,7 +146,7 @@ def test_rewriting_a_block_gives_the_same_bytes(store, tmp_path):
     files = sorted(p.relative_to(store.path) for p in store.path.rglob("*") if p.is_file())
     assert files == sorted(p.relative_to(other.path) for p in other.path.rglob("*") if p.is_file())
     markers = [[json.loads(p.read_text()) for p in sorted(s.path.glob(".blocks/*"))] for s in (store, other)]
-    assert [m["crc32c"] for m in markers[0]] == [m["crc32c"] for m in markers[1]]
+    assert [m["crc32"] for m in markers[0]] == [m["crc32"] for m in markers[1]]
     for file in files:
         if file.parent.name != ".blocks":  # a marker also says who made it and when
             assert (store.path / file).read_bytes() == (other.path / file).read_bytes(), file
@@ -165,7 +165,7 @@ def test_a_marker_says_who_computed_the_block_and_when(store):
 def test_a_marker_that_does_not_say_who_made_it_counts(store):
     store.write(1, block_of(store, 1))
     file = store.path / ".blocks" / "000001.json"
-    file.write_text(json.dumps({"block": 1, "crc32c": json.loads(file.read_text())["crc32c"]}))
+    file.write_text(json.dumps({"block": 1, "crc32": json.loads(file.read_text())["crc32"]}))
     assert store.done() == [1]
 
 
@@ -233,3 +233,12 @@ def test_a_store_that_lacks_an_array_says_so(store):
     metadata.write_text(json.dumps(held))
     with pytest.raises(StoreError, match="lacks low_pass/margin"):
         Store(store.path)
+
+
+def test_a_whole_chunk_in_the_place_of_another_is_found(store):
+    for block in (0, 1):
+        store.write(block, block_of(store, block))
+    chunks = store.path / "low_pass" / "margin" / "c"
+    shutil.copy(chunks / "0" / "0", chunks / "1" / "0")
+    assert store.done() == [0]
+    assert store.damaged() == [1]

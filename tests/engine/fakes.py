@@ -89,4 +89,4 @@ def files_of(store: Path) -> dict[str, bytes]:
 
 
 def _checksums(marker: Path) -> bytes:
-    return json.dumps(json.loads(marker.read_text())["crc32c"]).encode()
+    return json.dumps(json.loads(marker.read_text())["crc32"]).encode()

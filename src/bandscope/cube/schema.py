@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 
 from bandscope.labels import ClassLabel
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 TOP = 5
 
 

@@ -12,13 +12,13 @@ import shutil
 import socket
 import uuid
 import warnings
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import xarray as xr
 import zarr
@@ -103,12 +103,12 @@ def marker_file(path: Path, block: int) -> Path:
 def read_marker(path: Path, block: int) -> dict[str, Any] | None:
     """A block's marker; None where there is none, or none that can be read.
 
-    Its fields: "crc32c", the checksum of each chunk file; since there was a status, also "host", "process" and
+    Its fields: "crc32", the checksum of each chunk file; since there was a status, also "host", "process" and
     "finished" (UTC): who computed the block, and when.
     """
     try:
         found: dict[str, Any] = json.loads(marker_file(path, block).read_text())
-        return found if isinstance(found["crc32c"], dict) else None
+        return found if isinstance(found["crc32"], dict) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -124,10 +124,13 @@ def leftovers(path: Path) -> Iterator[Path]:
         yield from path.glob(pattern)
 
 
-def crc32c(path: Path) -> str | None:
-    """A file's checksum; None where it cannot be read."""
+def file_checksum(path: Path) -> str | None:
+    """A file's CRC-32; None where it cannot be read.
+
+    Not CRC-32C: each chunk ends in its own CRC-32C, and over data and CRC together that is the same for every chunk.
+    """
     try:
-        return f"{google_crc32c.value(path.read_bytes()):08x}"
+        return f"{zlib.crc32(path.read_bytes()):08x}"
     except OSError:
         return None
 
@@ -240,18 +243,18 @@ class Store:
         who = {"host": socket.gethostname(), "process": os.getpid()}
         finished = datetime.now(UTC).isoformat(timespec="milliseconds")
         with draft.open("w") as file:
-            json.dump({"block": block, **who, "finished": finished, "crc32c": self._checksums(block)}, file, indent=1)
+            json.dump({"block": block, **who, "finished": finished, "crc32": self._checksums(block)}, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(marker)
 
     def _marker(self, block: int) -> dict[str, str | None] | None:
         marker = read_marker(self.path, block)
-        return marker and marker["crc32c"]
+        return marker and marker["crc32"]
 
     def _checksums(self, block: int) -> dict[str, str | None]:
         return {
-            name: crc32c(chunk_file(self.path, name, block, array.ndim))  # type: ignore[union-attr]
+            name: file_checksum(chunk_file(self.path, name, block, array.ndim))  # type: ignore[union-attr]
             for name, array in self._arrays.items()
         }
 
@@ -259,7 +262,7 @@ class Store:
 def _header_checksums(path: Path) -> dict[str, str | None]:
     """Of every chunk file of a store that holds no measurement yet."""
     chunks = (file for file in path.rglob("*") if file.is_file() and file.name != "zarr.json")
-    return {file.relative_to(path).as_posix(): crc32c(file) for file in sorted(chunks)}
+    return {file.relative_to(path).as_posix(): file_checksum(file) for file in sorted(chunks)}
 
 
 def _check_header(path: Path) -> None:
@@ -273,7 +276,7 @@ def _check_header(path: Path) -> None:
     except (OSError, ValueError):
         return  # copies of a store may lack hidden folders
     for name, checksum in known.items():
-        if crc32c(path / name) != checksum:
+        if file_checksum(path / name) != checksum:
             raise StoreError(
                 f"{path} is damaged: {name} is lost or has changed. Start again with --overwrite, or choose another "
                 "--out."

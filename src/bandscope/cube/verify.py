@@ -19,8 +19,8 @@ from bandscope.cube.store import (
     check_version,
     chunk_file,
     chunks_of,
-    crc32c,
     extending_path,
+    file_checksum,
     is_store,
     leftovers,
     marker_file,
@@ -170,7 +170,7 @@ def _header_files(path: Path) -> Iterator[Finding]:
         yield _lost(HEADER, "cannot be read: labels, names and coordinates are unchecked")
         return
     for name, checksum in known.items():
-        if (found := crc32c(path / name)) != checksum:
+        if (found := file_checksum(path / name)) != checksum:
             yield _lost(name, "is lost" if found is None else "has changed")
 
 
@@ -286,7 +286,7 @@ def _damage(path: Path, block: int, span: range, arrays: Mapping[str, Any]) -> F
         return Finding("damaged", where, "cannot be read", span, "rerun")
     for name, array in arrays.items():
         file = chunk_file(path, name, block, array.ndim)
-        if (found := crc32c(file)) is None or found != marker["crc32c"].get(name):
+        if (found := file_checksum(file)) is None or found != marker["crc32"].get(name):
             what = "is lost" if found is None else "has changed"
             return Finding("damaged", file.relative_to(path).as_posix(), what, span, "rerun")
     return None
