@@ -1,7 +1,7 @@
 """Train the network of the embedded default and write it into the package.
 
     python experiments/planted_checkpoint.py                    # src/bandscope/data/planted.safetensors
-    python experiments/planted_checkpoint.py --filtered --out /tmp/filtered.safetensors
+    python experiments/planted_checkpoint.py --filtered --out filtered.safetensors
 
 The shipped network is trained in the plain way: on the training split, at zooms from 1 to 4, with clean labels; it
 never sees a filtered image. `--filtered` trains the comparison: half of its images are low-passed or high-passed

@@ -1,7 +1,7 @@
 """Draw the planted set and what its network makes of it, and print the recovered bands as a Markdown table.
 
 python experiments/planted_figure.py                                        # docs/figures/planted.png
-python experiments/planted_figure.py --checkpoint /tmp/filtered.safetensors --out /tmp/filtered.png
+python experiments/planted_figure.py --checkpoint filtered.safetensors --out filtered.png
 """
 
 import argparse

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from bandscope import analysis, cube
 from bandscope.cli.checks import check_images, check_whole, uncomputed
-from bandscope.errors import InputError, StoreError
+from bandscope.errors import InputError
+from bandscope.report.files import write_csv
 from bandscope.report.grouping import By, grouping
 
 Groups = By | Literal["image"]
@@ -63,22 +64,8 @@ def run(
     if csv is None:
         _show(table, rows, console)
         return
-    _write(table, csv)
+    write_csv(csv, table, "--csv")
     console.print(f"{len(table)} rows -> {csv}", markup=False)
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    """The whole table or no file; what exists and is no file, such as /dev/stdout, is written to as it is."""
-    special = path.exists() and not path.is_file()
-    draft = path if special else path.with_name(f".{path.name}.draft")
-    try:
-        table.to_csv(draft, index=False)
-        if not special:
-            draft.replace(path)
-    except OSError as error:
-        if not special:
-            draft.unlink(missing_ok=True)
-        raise StoreError(f"--csv {path} cannot be written: {error.strerror}.") from error
 
 
 def _show(table: pd.DataFrame, rows: int, console: Console) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bandscope.errors import StoreError
+from bandscope.report import files
 from bandscope.report.comparison import Report, markdown
 from bandscope.report.figures import figure_comparison, save
 from bandscope.report.figures.compare import probe_rows
@@ -18,7 +19,8 @@ PROVENANCE = ("model", "data", "preprocess", "convention", "zoom", "plan", "envi
 
 def write_json(report: Report, path: Path) -> None:
     """Everything: where the models come from, how the numbers were made, every table as records; NaN is null."""
-    _write(path, json.dumps(as_json(report), indent=1, allow_nan=False, ensure_ascii=False) + "\n", "--json")
+    text = json.dumps(as_json(report), indent=1, allow_nan=False, ensure_ascii=False)
+    files.write_text(path, f"{text}\n", "--json")
 
 
 def as_json(report: Report) -> dict[str, Any]:
@@ -52,17 +54,17 @@ def write_csv(report: Report, path: Path) -> None:
     """Into a folder every table as NAME.csv; to a file NAME.csv the differences, by group if that was asked for."""
     tables = report.tables()
     if path.suffix.lower() == ".csv":
-        files = {path: tables[f"differences_by_{report.noun}" if report.groups else "differences"]}
+        wanted = {path: tables[f"differences_by_{report.noun}" if report.groups else "differences"]}
     else:
         _make_folder(path, "--csv")
-        files = {path / f"{name}.csv": table for name, table in tables.items()}
-    for file, table in files.items():
-        _write(file, table.to_csv(index=False), "--csv")
+        wanted = {path / f"{name}.csv": table for name, table in tables.items()}
+    for file, table in wanted.items():
+        files.write_csv(file, table, "--csv")
 
 
 def write_markdown(report: Report, path: Path) -> None:
     """The page of `markdown`."""
-    _write(path, markdown(report), "--markdown")
+    files.write_text(path, markdown(report), "--markdown")
 
 
 def write_figures(report: Report, folder: Path) -> None:
@@ -98,17 +100,3 @@ def _make_folder(folder: Path, option: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{option} {folder} cannot be made: {error.strerror or error}.") from error
-
-
-def _write(path: Path, text: str, option: str) -> None:
-    """The whole text or no file; what exists and is no file, such as /dev/stdout, is written to as it is."""
-    special = path.exists() and not path.is_file()
-    draft = path if special else path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        if not special:
-            draft.replace(path)
-    except OSError as error:
-        if not special:
-            draft.unlink(missing_ok=True)
-        raise StoreError(f"{option} {path} cannot be written: {error.strerror or error}.") from error

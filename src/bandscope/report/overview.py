@@ -20,6 +20,7 @@ from bandscope.report.figures import (
     figure_summary,
     save,
 )
+from bandscope.report.files import write_csv
 from bandscope.report.grouping import Grouping
 
 MOST_ROWS = 60
@@ -43,7 +44,7 @@ def write_overview(cube: xr.DataTree, groups: Grouping, folder: Path) -> Path:
             "bands": bands,
             "conflicts": conflicts,
         }.items():
-            _write_csv(table, folder / f"{name}.csv")
+            write_csv(folder / f"{name}.csv", table)
         first = _figures(one, overall, by_group, bands, folder)
         if scale_axis(cube):
             _write_scales(cube, groups, folder)
@@ -72,7 +73,7 @@ def _write_scales(cube: xr.DataTree, groups: Grouping, folder: Path) -> None:
     surface, points, law = analysis.scale_surface(cube), analysis.scale_points(cube), analysis.scale_law(cube)
     laws = analysis.scale_law(cube, groups.by)
     for name, table in {"scale_surface": surface, "scale_points": points, "scale_law": laws}.items():
-        _write_csv(table, folder / f"{name}.csv")
+        write_csv(folder / f"{name}.csv", table)
     _save_if_any(partial(figure_scale_surface, surface, points, law), folder / "scale-surface")
     _save_if_any(partial(figure_scale_law, laws), folder / "scale-law")
 
@@ -83,12 +84,3 @@ def _save_if_any(draw: Callable[[], Any], path: Path) -> Path | None:
         return save(draw(), path)[0]
     except InputError:
         return None
-
-
-def _write_csv(table: pd.DataFrame, path: Path) -> None:
-    draft = path.with_suffix(".csv.draft")
-    try:
-        table.to_csv(draft, index=False)
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
