@@ -170,8 +170,12 @@ def test_what_cannot_be_written_is_named_and_nothing_half_written_stays(report, 
             self.write_bytes(text[:9].encode())
             raise OSError(28, "No space left on device")
 
+        def full_table(self, path, **_):
+            full(Path(path), "probe,radius")
+
         with monkeypatch.context() as patch:
             patch.setattr(Path, "write_text", full)
+            patch.setattr(pd.DataFrame, "to_csv", full_table)
             with pytest.raises(StoreError, match="No space left"):
                 write(report, tmp_path / name)
         assert (tmp_path / name).read_text() == "before"
