@@ -27,7 +27,7 @@ from bandscope.errors import DataError, InputError
 from bandscope.probes import number
 from bandscope.report.figures import save
 from bandscope.report.grouping import grouping
-from bandscope.report.sample import Sample, Zoom, sample_sheet
+from bandscope.report.sample import Sample, ZoomChoice, sample_sheet
 from bandscope.report.thumbnails import audited_images
 
 COUNT = 10
@@ -118,7 +118,7 @@ def _rank(tree: xr.DataTree, options: Options, console: Console) -> None:
         console.print(f"Figures in {options.figures}{os.sep}", markup=False)
 
 
-def _looked_at(tree: xr.DataTree, kind: str, zoom: Zoom) -> xr.DataTree:
+def _looked_at(tree: xr.DataTree, kind: str, zoom: ZoomChoice) -> xr.DataTree:
     """The cube that images are ranked by: at the zoom asked for, else at zoom 1; all zooms for shifts."""
     axis = scale_axis(tree)
     if zoom == "all" and kind != "shifted" and axis and 1 not in (values := scale_values(tree, axis)):

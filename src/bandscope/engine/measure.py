@@ -70,7 +70,7 @@ class Record:
     """What is measured of a block, in arrays that are made once.
 
     Nothing small may outlive a forward pass beside the large blocks that it frees: such leftovers would break up the
-    memory that is kept for the next one (`keep_memory`), and it would grow by a gigabyte in a hundred conditions.
+    memory that is kept for the next one (`keep_memory`), which would then grow with the number of conditions.
     """
 
     def __init__(self, conditions: Sequence[Condition], images: int) -> None:

@@ -34,7 +34,7 @@ MOST_RIVALS = 4  # more curves beside the label's hide each other
 ENOUGH_RADII = 2  # a class on top at a single radius is a dot, not a curve
 TINY = 0.1  # cycles/image: stands for radius 0 in a ratio
 
-Zoom = float | Literal["all"]
+ZoomChoice = float | Literal["all"]
 
 
 def sample_figure(
@@ -45,7 +45,7 @@ def sample_figure(
     probe: str = "low_pass",
     radii: Sequence[float] | None = None,
     by: By = None,
-    zoom: Zoom = "all",
+    zoom: ZoomChoice = "all",
 ) -> "Figure":
     """The image filtered at telling radii, and the probabilities of its label and of the classes that beat it.
 
@@ -123,7 +123,7 @@ def sample_sheet(
     probe: str = "low_pass",
     radii: Sequence[float] | None = None,
     by: By = None,
-    zoom: Zoom = "all",
+    zoom: ZoomChoice = "all",
 ) -> Sheet:
     """What `sample_figure` draws, with the numbers in it."""
     _check_probe(cube, probe)
@@ -173,7 +173,7 @@ def _draw(rows: Sequence[ZoomRow], radii: Sequence[float], label: str, common: M
     )
 
 
-def _at_zooms(cube: xr.DataTree, zoom: Zoom) -> list[xr.DataTree]:
+def _at_zooms(cube: xr.DataTree, zoom: ZoomChoice) -> list[xr.DataTree]:
     """The cube at each zoom to show; the cube itself where it has none."""
     if zoom != "all":
         return [at_zoom(cube, zoom)]

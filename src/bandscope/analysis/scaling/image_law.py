@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from bandscope.analysis.scaling.ridge import PADDED, REASONS, USABLE, ProbeCurves, Scales
+from bandscope.analysis.scaling.ridge import PADDED, REASONS, USABLE, ProbeCurves, ZoomedImages
 from bandscope.analysis.scaling.slopes import (
     IMAGE,
     NUMBERS,
@@ -18,7 +18,7 @@ from bandscope.analysis.scaling.slopes import (
 from bandscope.analysis.takeovers import image_columns
 
 
-def image_points(probe: ProbeCurves, scales: Scales) -> pd.DataFrame:
+def image_points(probe: ProbeCurves, scales: ZoomedImages) -> pd.DataFrame:
     """r50 of every image at every zoom, or the reason why there is none."""
     n, zooms = probe.state.shape
     return pd.DataFrame(
@@ -33,7 +33,7 @@ def image_points(probe: ProbeCurves, scales: Scales) -> pd.DataFrame:
     )
 
 
-def image_laws(probe: ProbeCurves, scales: Scales, confidence: float) -> pd.DataFrame:
+def image_laws(probe: ProbeCurves, scales: ZoomedImages, confidence: float) -> pd.DataFrame:
     """The law of every image, from the zooms at which it is not padded."""
     zooms = probe.state != PADDED
     reason = [_no_law(probe, scales, zooms, row) for row in range(len(zooms))]
@@ -56,7 +56,7 @@ def image_laws(probe: ProbeCurves, scales: Scales, confidence: float) -> pd.Data
     )
 
 
-def _no_law(probe: ProbeCurves, scales: Scales, zooms: Bool[np.ndarray, "images zooms"], row: int) -> str:
+def _no_law(probe: ProbeCurves, scales: ZoomedImages, zooms: Bool[np.ndarray, "images zooms"], row: int) -> str:
     if few := scales.too_few(int(zooms[row].sum())):
         return few
     state = np.where(zooms[row] & (probe.state[row] != USABLE), probe.state[row], len(REASONS))
@@ -66,7 +66,7 @@ def _no_law(probe: ProbeCurves, scales: Scales, zooms: Bool[np.ndarray, "images 
 
 def _numbers(
     probe: ProbeCurves,
-    scales: Scales,
+    scales: ZoomedImages,
     zooms: Bool[np.ndarray, "images zooms"],
     known: Bool[np.ndarray, " images"],
     reference: Float[np.ndarray, " known"],

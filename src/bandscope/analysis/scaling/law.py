@@ -17,12 +17,12 @@ from bandscope.analysis.scaling.ridge import (
     USABLE,
     ProbeCurves,
     Ridge,
-    Scales,
+    ZoomedImages,
     axis_of,
     probe_curves,
     ridge_of,
-    scales_of,
     too_few_used,
+    zoomed_images,
 )
 from bandscope.analysis.scaling.slopes import IMAGE, NUMBERS, OBJECT, line, percentile_p, verdict
 from bandscope.analysis.statistics import Bootstrap, percentile_interval
@@ -193,26 +193,26 @@ def _ordered(table: pd.DataFrame, axis: str) -> pd.DataFrame:
 
 def _read(
     cube: xr.DataTree, by: By, of: str, padded: bool
-) -> tuple[Iterator[ProbeCurves], Scales, list[Group] | None]:
+) -> tuple[Iterator[ProbeCurves], ZoomedImages, list[Group] | None]:
     """The probes, one at a time; the zooms; the groups, or None where each image stands for itself."""
     if of not in CURVES:
         raise InputError(f"of = {of!r}: it must be {' or '.join(CURVES)}." + nearest(of, CURVES))
     if by == "image" and of != "probability":
         raise InputError(f"of = {of!r}: a single image's curve is that of its label's probability.")
-    scales = scales_of(cube)
+    scales = zoomed_images(cube)
     groups = None if by == "image" else groups_of(scales.images, by)
     return probe_curves(scales, padded=padded, accuracy=of == "accuracy"), scales, groups
 
 
 def _ridges(
-    probes: Iterator[ProbeCurves], scales: Scales, groups: list[Group], bootstrap: Bootstrap
+    probes: Iterator[ProbeCurves], scales: ZoomedImages, groups: list[Group], bootstrap: Bootstrap
 ) -> Iterator[tuple[str, Group, Ridge]]:
     for probe in probes:
         for group in groups:
             yield probe.outcomes.name, group, ridge_of(probe, scales, group, bootstrap)
 
 
-def _points(probe: str, group: Group, ridge: Ridge, scales: Scales, confidence: float) -> pd.DataFrame:
+def _points(probe: str, group: Group, ridge: Ridge, scales: ZoomedImages, confidence: float) -> pd.DataFrame:
     low, high = percentile_interval(ridge.resampled, confidence, max(2, len(ridge.rows)))
     few = too_few_used(ridge, group)
     return pd.DataFrame(
@@ -230,7 +230,7 @@ def _points(probe: str, group: Group, ridge: Ridge, scales: Scales, confidence: 
     )
 
 
-def _law(probe: str, group: Group, ridge: Ridge, scales: Scales, confidence: float) -> dict[str, Any]:
+def _law(probe: str, group: Group, ridge: Ridge, scales: ZoomedImages, confidence: float) -> dict[str, Any]:
     reason = _no_law(group, ridge, scales)
     reference = float(scales.reference(ridge.zooms))
     numbers = dict.fromkeys(NUMBERS, np.nan) if reason else _numbers(ridge, reference, confidence)
@@ -249,7 +249,7 @@ def _law(probe: str, group: Group, ridge: Ridge, scales: Scales, confidence: flo
     }
 
 
-def _no_law(group: Group, ridge: Ridge, scales: Scales) -> str:
+def _no_law(group: Group, ridge: Ridge, scales: ZoomedImages) -> str:
     if few := scales.too_few(int(ridge.zooms.sum())) or too_few_used(ridge, group):
         return few
     bad = np.flatnonzero(ridge.zooms & (ridge.state != USABLE))

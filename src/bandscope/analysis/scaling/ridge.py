@@ -23,7 +23,7 @@ REASONS = np.array(["", "padded", "not right when clean", f"rise below {MIN_RISE
 
 
 @dataclass(frozen=True)
-class Scales:
+class ZoomedImages:
     """The zooms of an audit, and what is known of the images at each before any filter.
 
     Attributes:
@@ -128,12 +128,12 @@ def axis_of(cube: xr.DataTree) -> str:
     return axis
 
 
-def scales_of(cube: xr.DataTree) -> Scales:
+def zoomed_images(cube: xr.DataTree) -> ZoomedImages:
     """The zooms of a cube that has several."""
     axis = axis_of(cube)
     values = scale_values(cube, axis)
     images, everything = images_of(at_zoom(cube, float(values[0]))), cube[ALL_PASS].dataset
-    return Scales(
+    return ZoomedImages(
         cube,
         images,
         axis,
@@ -145,7 +145,7 @@ def scales_of(cube: xr.DataTree) -> Scales:
     )
 
 
-def probe_curves(scales: Scales, *, padded: bool, accuracy: bool = False) -> Iterator[ProbeCurves]:
+def probe_curves(scales: ZoomedImages, *, padded: bool, accuracy: bool = False) -> Iterator[ProbeCurves]:
     """Each low-pass and high-pass probe, with what can be used of it; padded zooms only if they are welcome."""
     for outcomes in radius_outcomes(scales.images):
         group = scales.cube[outcomes.name].dataset
@@ -186,7 +186,7 @@ def _all_is_gone(outcomes: Outcomes) -> bool:
     return bool(outcomes.coordinates()["frequency"][-1] >= CORNERS)
 
 
-def ridge_of(probe: ProbeCurves, scales: Scales, group: Group, bootstrap: Bootstrap) -> Ridge:
+def ridge_of(probe: ProbeCurves, scales: ZoomedImages, group: Group, bootstrap: Bootstrap) -> Ridge:
     """A group's ridge: of the zooms at which most of its images are not padded, of the images usable at all these."""
     state = probe.state[group.rows]
     zooms = np.asarray((state != PADDED).sum(axis=0) * 2 > len(group))
