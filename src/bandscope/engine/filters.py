@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from bandscope.conventions import Convention
 from bandscope.preprocess import Preprocess
 from bandscope.probes import FilterPass, ResolvedProbe, filter_passes
+from bandscope.spectral.inverse import Inverse
 
 # A filtered value counts as out of range beyond this margin: rounding must not, half a grey level must.
 RANGE_TOLERANCE = 1e-4
@@ -26,9 +27,10 @@ class FilterBank:
         self._convention = convention
         self._preprocess = preprocess
         self._cutoffs = {probe.name: probe.cutoffs for probe in probes}
-        self._passes: list[tuple[FilterPass, Float[torch.Tensor, "h half"]]] = [
-            (p, torch.from_numpy(p.gain(preprocess.size, convention)).to(device, torch.float32))
-            for p in filter_passes(probes)
+        self._passes: list[tuple[FilterPass, float, Inverse]] = [
+            (one_pass, float(gain[0, 0]), Inverse(gain, preprocess.size[1], device))
+            for one_pass in filter_passes(probes)
+            for gain in (one_pass.gain(preprocess.size, convention),)
         ]
         one = torch.ones(1, preprocess.channels, 1, 1, device=device)
         low, high = (one * 0, one) if convention.domain == "pixel" else (self._affine(one * 0), self._affine(one))
@@ -42,12 +44,12 @@ class FilterBank:
         base = self._base(pixels)
         mean = base.mean((-2, -1), keepdim=True)
         spectrum = torch.fft.rfft2(base)
-        for one_pass, gain in self._passes:
-            kept = torch.fft.irfft2(spectrum * gain, s=base.shape[-2:])
+        for one_pass, of_mean, inverse in self._passes:
+            kept = inverse(spectrum)
             for name, index, complement in one_pass.members:
                 image = base - kept if complement else kept
                 if self._convention.keep_mean:
-                    image = image + mean * (gain[0, 0] if complement else 1 - gain[0, 0])
+                    image = image + mean * (of_mean if complement else 1 - of_mean)
                 yield name, self._cutoffs[name][index], self._seen(image), self._outside(image)
 
     def _base(self, pixels: UInt8[torch.Tensor, "n h w c"]) -> Float[torch.Tensor, "n c h w"]:
