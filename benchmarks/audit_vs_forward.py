@@ -21,9 +21,10 @@ from PIL import Image
 
 import bandscope as bs
 from bandscope.classifiers import Classifier, load_classifier
+from bandscope.classifiers.backends import BACKENDS, Forward, open_backend
 from bandscope.datasets import load_source, select
 from bandscope.engine.memory import keep_memory
-from bandscope.engine.plan import Request, resolve_plan
+from bandscope.engine.plan import DTYPES, Request, resolve_plan
 from bandscope.probes import default_radii
 
 
@@ -33,19 +34,22 @@ def main() -> None:
         data = options.data or f"folder:{photographs(Path(scratch) / 'photos', options.limit)}"
         classifier = load_classifier(options.model)
         source = select(load_source(data), limit=options.limit)
-        plan = resolve_plan(Request(batch_size=options.batch_size, threads=options.threads), len(source), classifier)
+        request = Request(options.batch_size, options.threads, None, options.precision, options.backend)
+        plan = resolve_plan(request, len(source), classifier)
+        torch.set_num_threads(plan.threads)
+        floor = open_backend(classifier, plan.backend, plan.batch_size, torch.device(plan.device), plan.dtype)
         radii = default_radii(classifier.preprocess.size)
         batches = -(-len(source) // plan.batch_size) * (1 + 2 * len(radii))
         print(
             f"{options.model}: {len(source)} images, 2 x {len(radii)} radii, {batches} batches of {plan.batch_size}"
         )
-        print(f"torch {torch.__version__}, {plan.threads} threads, {plan.precision}, {plan.device}\n")
+        print(f"torch {torch.__version__}, {plan.threads} threads, {plan.backend} {plan.precision}, {plan.device}\n")
         print(f"{'round':>5} {'forward s':>10} {'audit s':>10} {'ratio':>7}")
         ratios = []
         for number in range(options.rounds):
-            before = forward(classifier, plan.batch_size, batches // 2, options.plain_memory)
+            before = forward(floor, classifier, plan.batch_size, batches // 2, options.plain_memory)
             audit = audited(classifier, data, radii, options, Path(scratch) / f"{number}.zarr")
-            after = forward(classifier, plan.batch_size, batches - batches // 2, options.plain_memory)
+            after = forward(floor, classifier, plan.batch_size, batches - batches // 2, options.plain_memory)
             ratios.append(audit / (before + after))
             print(f"{number:>5} {before + after:>10.2f} {audit:>10.2f} {ratios[-1]:>7.3f}", flush=True)
         print(f"\nmedian ratio {statistics.median(ratios):.3f}")
@@ -63,21 +67,24 @@ def audited(
         limit=options.limit,
         batch_size=options.batch_size,
         threads=options.threads,
+        precision=options.precision,
+        backend=options.backend,
         labels=None,
         match="index",
     )
     return time.perf_counter() - start
 
 
-def forward(classifier: Classifier, batch_size: int, count: int, plain_memory: bool) -> float:
+def forward(floor: Forward, classifier: Classifier, batch_size: int, count: int, plain_memory: bool) -> float:
     """Seconds for that many batches of noise (in memory, normalised), after one to warm up."""
     batch = torch.randn(batch_size, classifier.preprocess.channels, *classifier.preprocess.size)
-    batch = batch.contiguous(memory_format=torch.channels_last)
+    if floor == classifier.logits:  # else the engine has a layout of its own
+        batch = batch.contiguous(memory_format=torch.channels_last)
     with nullcontext() if plain_memory else keep_memory():
-        classifier.logits(batch)
+        floor(batch)
         start = time.perf_counter()
         for _ in range(count):
-            classifier.logits(batch)
+            floor(batch)
         return time.perf_counter() - start
 
 
@@ -99,6 +106,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--backend", default="eager", choices=BACKENDS)
+    parser.add_argument("--precision", default="fp32", choices=DTYPES)
     parser.add_argument(
         "--plain-memory", action="store_true", help="the forward passes leave memory to the allocator"
     )

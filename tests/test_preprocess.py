@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -199,10 +200,28 @@ def test_padding_is_zero_and_on_the_mean_colour_for_border():
     mean=st.tuples(st.floats(-10, 10)) | st.tuples(*[st.floats(-10, 10)] * 3),
     interpolation=st.sampled_from(["nearest", "bilinear", "bicubic", "lanczos"]),
     fit=st.sampled_from(["squash", "cover", "contain"]),
+    rounding=st.sampled_from(["even", "down"]),
 )
-def test_json_round_trip(size, resize, mean, interpolation, fit):
-    preprocess = Preprocess(size, resize, mean, (0.5,) * len(mean), interpolation, fit)
+def test_json_round_trip(size, resize, mean, interpolation, fit, rounding):
+    preprocess = Preprocess(size, resize, mean, (0.5,) * len(mean), interpolation, fit, rounding)
     assert Preprocess.from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
+
+
+def test_json_says_the_rounding_of_crops_only_where_it_is_not_the_old_one():
+    """Stores compare it, and those made before there was a choice go on."""
+    assert "crop_rounding" not in SMALL.to_json()
+    assert replace(SMALL, crop_rounding="down").to_json()["crop_rounding"] == "down"
+
+
+@pytest.mark.parametrize(
+    ("have", "even", "down"), [(9, 0, 0), (10, 1, 1), (11, 2, 1), (12, 2, 2), (7, 0, -1), (6, -1, -1)]
+)
+def test_where_a_crop_of_8_starts(have, even, down):
+    """Half of 1 and of 3 pixels too many, and of 1 too few."""
+    ramp = Image.fromarray(np.arange(1, have + 1, dtype=np.uint8)[None].repeat(8, 0))
+    for rounding, start in (("even", even), ("down", down)):
+        row = Preprocess((8, 8), None, (0.5,), (0.5,), crop_rounding=rounding).crop(ramp)[0, :, 0]
+        assert row.tolist() == [i + 1 if 0 <= i < have else 0 for i in range(start, start + 8)]
 
 
 def test_channels_count_the_mean():
@@ -223,6 +242,7 @@ def test_channels_count_the_mean():
         ({"mean": (math.nan, 0.0, 0.0)}, "mean must be finite"),
         ({"interpolation": "bicubik"}, "Did you mean 'bicubic'"),
         ({"fit": "squish"}, "Did you mean 'squash'"),
+        ({"crop_rounding": "up"}, "must be one of even, down"),
     ],
 )
 def test_bad_settings_are_refused(changes, message):

@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "audit": "bandscope.api",
+    "audit_together": "bandscope.api",
     "open": "bandscope.cube",
     "band_pass": "bandscope.spectral.transform",
     "band_stop": "bandscope.spectral.transform",
@@ -25,12 +26,14 @@ _NAMES = {
     "HighPass": "bandscope.probes",
     "LowPass": "bandscope.probes",
     "ObjectSize": "bandscope.probes",
+    "Pilot": "bandscope.engine.pilot",
     "Zoom": "bandscope.probes",
     "Convention": "bandscope.conventions",
     "Preprocess": "bandscope.preprocess",
     "ClassLabel": "bandscope.labels",
     "load_classifier": "bandscope.classifiers",
     "save_checkpoint": "bandscope.classifiers.checkpoint",
+    "save_exported": "bandscope.classifiers.exported",
     "load_source": "bandscope.datasets",
     "at_zoom": "bandscope.analysis",
     "band_accuracy": "bandscope.analysis",
@@ -67,7 +70,9 @@ __all__ = ["__version__", *_NAMES]  # noqa: PLE0604
 
 if TYPE_CHECKING:
     from bandscope.api import audit as audit
+    from bandscope.api import audit_together as audit_together
     from bandscope.cube import open as open  # noqa: A004
+    from bandscope.engine.pilot import Pilot as Pilot
     from bandscope.probes import BandPass as BandPass
     from bandscope.probes import BandStop as BandStop
     from bandscope.probes import HighPass as HighPass

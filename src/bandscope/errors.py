@@ -31,6 +31,11 @@ class StoreError(BandscopeError):
     """A result store is missing, foreign, damaged or made with other settings."""
 
 
+def first_line(error: Exception) -> str:
+    """The first line of another library's error, which may fill a page."""
+    return str(error).strip().partition("\n")[0][:200].rstrip(".") or type(error).__name__
+
+
 def nearest(given: str, allowed: Iterable[str]) -> str:
     """`" Did you mean 'x'?"`, or an empty string where nothing is close."""
     found = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)

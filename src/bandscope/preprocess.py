@@ -1,8 +1,9 @@
 """From source pixels to the tensor a network sees: equal to timm's and torchvision's evaluation transforms.
 
-Both libraries resize and crop 8-bit PIL images, then normalise in float32; so does this module, bit for bit. Two
-things are worth knowing: Exif orientation is NOT applied (neither library applies it), and 16-bit greyscale is
-scaled to 8 bit, where Pillow's own conversion clips everything above 255 to white.
+Both libraries resize and crop 8-bit PIL images, then normalise in float32; so does this module, bit for bit (and so
+does transformers with Pillow, but for the last bit of its normalisation). Two things are worth knowing: Exif
+orientation is NOT applied (no library applies it), and 16-bit greyscale is scaled to 8 bit, where Pillow's own
+conversion clips everything above 255 to white.
 """
 
 import math
@@ -20,6 +21,7 @@ from bandscope.errors import ImageError, InputError, nearest
 INTERPOLATIONS = ("nearest", "box", "bilinear", "hamming", "bicubic", "lanczos")
 FITS = ("squash", "cover", "contain")
 OUTSIDE = ("real", "shrink")
+CROP_ROUNDINGS = ("even", "down")
 CROP_MODES = ("center", "squash", "border")
 IMAGE_MODES = {1: "L", 3: "RGB"}
 MAX_RESIZED = 2**28  # pixels: 0.8 GB in RGB
@@ -57,6 +59,8 @@ class Preprocess:
     interpolation: Pillow's name of the resampling filter.
     fit: how a pair in `resize` is met. "squash": exactly, the aspect changes. "cover": the aspect is kept and
         no side is shorter. "contain": the aspect is kept and no side is longer.
+    crop_rounding: where the crop starts when an odd number of pixels is spare. "even": half a pixel to even, as timm
+        and torchvision do. "down": as transformers does.
 
     Where the resized image is smaller than the crop, it is centred on zeros ("contain": on the mean colour).
     """
@@ -67,6 +71,7 @@ class Preprocess:
     std: tuple[float, ...]
     interpolation: str = "bilinear"
     fit: str = "squash"
+    crop_rounding: str = "even"
 
     def __post_init__(self) -> None:
         _check_lengths("size", self.size, 2)
@@ -77,6 +82,7 @@ class Preprocess:
         _check_statistics(self.mean, self.std)
         _check_choice("interpolation", self.interpolation, INTERPOLATIONS)
         _check_choice("fit", self.fit, FITS)
+        _check_choice("crop_rounding", self.crop_rounding, CROP_ROUNDINGS)
 
     @property
     def channels(self) -> int:
@@ -125,7 +131,7 @@ class Preprocess:
         _check_shown(image.size, size, self.size, zoom)
         resized = _resized(image, size, self.interpolation)
         middle = _middle(box, image.size, size)
-        left, top = (_start(*side) for side in zip(middle, size, self.size[::-1], strict=True))
+        left, top = (_start(*side, self.crop_rounding) for side in zip(middle, size, self.size[::-1], strict=True))
         if zoom == 1:
             pixels = _pasted(resized, self.size, (left, top), self._fill())
         else:
@@ -154,8 +160,11 @@ class Preprocess:
         return batch.div_(white).sub_(mean).div_(std)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values, one a field; `from_json` reads them back."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        """Plain JSON values, one a field (an ordinary `crop_rounding` goes unsaid); `from_json` reads them back."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        if self.crop_rounding == "even":
+            del values["crop_rounding"]  # so that stores and files older than this field stay equal
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Preprocess":
@@ -244,6 +253,8 @@ class Preprocess:
 
 def _to_8_bit(image: Image.Image, mode: str) -> Image.Image:
     """`image` in `mode` ("L" or "RGB")."""
+    if image.mode == mode:
+        return image  # Pillow would copy it
     if image.mode in WIDE_GREY:
         image = _wide_grey_to_8_bit(image)
     if image.mode == "F":
@@ -258,10 +269,10 @@ def _to_8_bit(image: Image.Image, mode: str) -> Image.Image:
 
 def _wide_grey_to_8_bit(image: Image.Image) -> Image.Image:
     """16-bit greyscale to 8 bit: 0..65535 -> 0..255, rounded (Pillow would clip at 255)."""
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(f"greyscale values {values.min()}..{values.max()} are outside 16 bits (0..65535)")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
 
 
 def _resized(image: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
@@ -308,11 +319,13 @@ def _middle(box: Box | None, source: tuple[int, int], resized: tuple[int, int]) 
     return (box[0] + box[2]) / 2 * resized[0] / source[0], (box[1] + box[3]) / 2 * resized[1] / source[1]
 
 
-def _start(middle: float | None, have: int, want: int) -> int:
+def _start(middle: float | None, have: int, want: int, rounding: str = "even") -> int:
     """Where a stretch of `want` starts within `have`; negative where it is longer.
 
-    Around the centre as timm and torchvision cut; around `middle` as far as there are real pixels.
+    Around the centre as `crop_rounding` says; around `middle` as far as there are real pixels.
     """
+    if middle is None and rounding == "down":
+        return (have - want) // 2
     if middle is None:
         return round((have - want) / 2) if have >= want else -((want - have) // 2)
     spare = have - want

@@ -11,8 +11,9 @@ import torch
 import zarr
 
 import bandscope as bs
+from bandscope.cube.contradictions import contradictions
 from bandscope.cube.store import Store
-from bandscope.cube.verify import contradictions, verify
+from bandscope.cube.verify import verify
 from bandscope.engine.measure import outcome
 from bandscope.errors import StoreError
 

@@ -53,7 +53,8 @@ def test_an_open_source_is_returned():
         ("foldr:x", "Did you mean 'folder'"),
         ("Parquet:x", "Did you mean 'parquet'"),
         ("plantd", "Did you mean 'planted'"),
-        ("imagenet", "folder:DIR, parquet:GLOB, torchvision:NAME.* or planted"),
+        ("imagenet", "folder:DIR, parquet:GLOB, hf:NAME, wds:SHARDS, torchvision:NAME.* or planted"),
+        ("x/{0..9}.tar", r"Did you mean 'wds:x/\{0..9\}\.tar'"),
         ("x/*.parquet", r"Did you mean 'parquet:x/\*.parquet'"),
         ("", "not a known image set"),
         ("folder", "not a known image set|lacks"),
@@ -104,6 +105,7 @@ def test_workers_read_the_same_images(root):
 
 
 def test_importing_is_light():
-    code = "import sys, bandscope.datasets; print([m for m in ('torch', 'pyarrow', 'pandas') if m in sys.modules])"
+    heavy = ("torch", "pyarrow", "pandas", "datasets", "webdataset")
+    code = f"import sys, bandscope.datasets; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

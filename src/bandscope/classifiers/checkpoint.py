@@ -28,7 +28,7 @@ def save_checkpoint(
     path: str | Path,
     module: nn.Module,
     *,
-    model: str,
+    model: str | None,
     preprocess: Preprocess,
     classes: Sequence[ClassLabel] | None,
 ) -> None:
@@ -37,7 +37,8 @@ def save_checkpoint(
     Args:
         path: ends in .safetensors; appears only once it is complete.
         module: the network.
-        model: the spec that builds it, without weights, e.g. "timm:mobilenetv1_100?num_classes=9".
+        model: the spec that builds it, without weights, e.g. "timm:mobilenetv1_100?num_classes=9"; None where nobody
+            knows: then the file needs its network named beside it.
         preprocess: how its images are prepared.
         classes: one label an output, or None.
 
@@ -47,7 +48,8 @@ def save_checkpoint(
     path = Path(path)
     if path.suffix != ".safetensors":
         raise InputError(f"a checkpoint's path must end in .safetensors; given: {path}")
-    _check_buildable(parse_spec(model))
+    if model is not None:
+        _check_buildable(parse_spec(model))
     text = write_metadata(Metadata(model, preprocess, tuple(classes) if classes else None))
     # cloned: safetensors refuses tensors that share memory
     state = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}

@@ -24,7 +24,9 @@ PLANTED = "planted.safetensors"
 LOADERS = {
     "timm": ("timm_models", "load_timm"),
     "torchvision": ("torchvision_models", "load_torchvision"),
+    "hf": ("hf_models", "load_hf"),
     "onnx": ("onnx_models", "load_onnx"),
+    "export": ("exported", "load_exported"),
     "python": ("python_models", "load_python"),
     "checkpoint": ("checkpoint", "load_checkpoint"),
 }
@@ -43,7 +45,9 @@ def load_classifier(
     Args:
         spec: one of
             "timm:NAME" or "torchvision:NAME": a network of these libraries, by default with its published weights;
-            "onnx:FILE": an ONNX graph; "python:package.module:factory": what the factory makes;
+            "hf:ID": an image classifier of transformers, an id of the Hugging Face hub or a folder;
+            "onnx:FILE": an ONNX graph; "export:FILE": a program of torch.export; "python:package.module:factory":
+            what the factory makes;
             a path ending in .safetensors whose metadata names its network; "planted": the embedded network;
             or, in Python, a `torch.nn.Module` (it is copied), a function from a batch to logits, or a Classifier.
             "?name=value&..." passes options to the network; `pretrained=false` leaves it random; `weights=FILE` and

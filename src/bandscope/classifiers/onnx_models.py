@@ -1,6 +1,5 @@
 """`onnx:FILE`: any network in the ONNX format, run by onnxruntime."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from bandscope.classifiers.file_models import Input, file_hash, find_file, fitted_preprocess, in_pieces
 from bandscope.classifiers.metadata import KEY, read_metadata
-from bandscope.classifiers.request import Request, settle_preprocess
-from bandscope.classifiers.torch_classifier import as_logits
+from bandscope.classifiers.request import Request
 from bandscope.errors import InputError, ModelError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
@@ -23,18 +22,6 @@ except ImportError as error:
     raise ModelError("ONNX models need onnxruntime: pip install 'bandscope[onnx]'") from error
 
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
-
-
-@dataclass(frozen=True)
-class Input:
-    """What a graph takes: None where an axis is free."""
-
-    name: str
-    dtype: Any
-    batch: int | None
-    channels: int | None
-    height: int | None
-    width: int | None
 
 
 @dataclass
@@ -66,16 +53,13 @@ class OnnxClassifier:
             ModelError: the output is not one row of scores an image.
         """
         graph = read_input(self.session, self.path)
-        images = batch.detach().cpu().numpy().astype(graph.dtype, copy=False)
-        step = graph.batch or len(images)
-        pieces = [self._run(graph, images[at : at + step], step) for at in range(0, len(images), step)]
-        return torch.cat(pieces).to(batch.device)
 
-    def _run(self, graph: Input, images: np.ndarray[Any, Any], step: int) -> torch.Tensor:
-        short = step - len(images)
-        padded = np.concatenate([images, np.repeat(images[-1:], short, axis=0)]) if short else images
-        output = self.session.run([self.session.get_outputs()[0].name], {graph.name: padded})[0]
-        return as_logits(torch.from_numpy(output), step)[: len(images)]
+        def run(images: torch.Tensor) -> torch.Tensor:
+            values = images.numpy().astype(graph.dtype, copy=False)
+            output = self.session.run([self.session.get_outputs()[0].name], {graph.name: values})[0]
+            return torch.from_numpy(output)
+
+        return in_pieces(run, batch.detach().cpu(), graph).to(batch.device)
 
 
 def load_onnx(request: Request) -> OnnxClassifier:
@@ -85,18 +69,14 @@ def load_onnx(request: Request) -> OnnxClassifier:
         ModelError: the file is missing or no image classifier, or nobody says how images are prepared.
         InputError: weights or options are given: a graph holds both.
     """
-    spec, path = request.spec, Path(request.spec.name).expanduser()
-    if request.weights is not None or spec.options:
-        raise InputError(f"{spec.text} holds its own weights and network: only preprocessing can be given")
-    if not path.is_file():
-        raise ModelError(f"the ONNX file {path} does not exist")
+    path = find_file(request, "ONNX")
     session = open_session(path, torch.device("cpu"))
     recorded = read_metadata(session.get_modelmeta().custom_metadata_map.get(KEY), path)
     graph = read_input(session, path)
     return OnnxClassifier(
         path=path,
-        spec=spec.text,
-        preprocess=_preprocess(request, recorded.preprocess, graph),
+        spec=request.spec.text,
+        preprocess=fitted_preprocess(request, recorded.preprocess, graph),
         classes=request.classes or recorded.classes,
         provenance=_provenance(path, session),
         session=session,
@@ -138,22 +118,7 @@ def read_input(session: Any, path: Path) -> Input:
     batch, channels, height, width = (side if isinstance(side, int) else None for side in only.shape)
     if channels not in (None, 1, 3):
         raise ModelError(f"{path} takes {channels} channels (input {only.shape}); allowed: 1 or 3, in NCHW order")
-    return Input(only.name, TYPES[only.type], batch, channels, height, width)
-
-
-def _preprocess(request: Request, recorded: Preprocess | None, graph: Input) -> Preprocess:
-    """Settled, and checked against the graph."""
-    size = (graph.height, graph.width) if graph.height and graph.width else None
-    preprocess = settle_preprocess(request, recorded, size=size, channels=graph.channels)
-    given = (preprocess.channels, *preprocess.size)
-    expected = (graph.channels, graph.height, graph.width)
-    if any(want not in (None, have) for want, have in zip(expected, given, strict=True)):
-        shape = " x ".join(str(side) if side else "any" for side in expected)
-        raise ModelError(
-            f"{request.spec.text} expects {shape} (channels x height x width) but its preprocessing gives "
-            f"{' x '.join(map(str, given))}"
-        )
-    return preprocess
+    return Input(only.name, TYPES[only.type], batch or 1, batch, channels, height, width)
 
 
 def _provenance(path: Path, session: Any) -> dict[str, Any]:
@@ -163,15 +128,5 @@ def _provenance(path: Path, session: Any) -> dict[str, Any]:
         "versions": {"onnxruntime": onnxruntime.__version__},
         "source": f"file {path}",
         "producer": meta.producer_name,
-        "weights_sha256": _file_hash(path),
+        "weights_sha256": file_hash(path),
     }
-
-
-def _file_hash(path: Path) -> str:
-    """SHA-256 of the graph, and of the weights that exporters put beside a large one as FILE.data."""
-    digest = hashlib.sha256()
-    for part in (path, path.with_name(f"{path.name}.data")):
-        if part.is_file():
-            with part.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()

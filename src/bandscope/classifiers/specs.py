@@ -7,10 +7,12 @@ from typing import Any
 
 from bandscope.errors import InputError, nearest
 
-KINDS = ("timm", "torchvision", "onnx", "python")
+KINDS = ("timm", "torchvision", "hf", "onnx", "export", "python")
 FORMS = (
-    "timm:NAME, torchvision:NAME, onnx:FILE, python:package.module:factory, a path ending in .safetensors, or planted"
+    "timm:NAME, torchvision:NAME, hf:ID, onnx:FILE, export:FILE, python:package.module:factory, a path ending in "
+    ".safetensors, or planted"
 )
+TEXTS = ("revision",)  # options that are text even where they read as a number, as some hashes do
 _WORDS = {"true": True, "false": False, "none": None}
 
 
@@ -18,7 +20,7 @@ _WORDS = {"true": True, "false": False, "none": None}
 class Spec:
     """A classifier spec taken apart.
 
-    text: what the user wrote. kind: "timm", "torchvision", "onnx", "python", "checkpoint" or "planted".
+    text: what the user wrote. kind: one of KINDS, "checkpoint" or "planted".
     name: what follows the kind. options: what follows the question mark, values parsed.
     """
 
@@ -53,6 +55,8 @@ def _hint(head: str, kind: str, colon: str) -> str:
         return nearest(kind, KINDS)
     if head.endswith(".onnx"):
         return f" Did you mean 'onnx:{head}'?"
+    if head.endswith(".pt2"):
+        return f" Did you mean 'export:{head}'?"
     if head.endswith((".pt", ".pth")):
         return f" Name the network too: timm:NAME?weights={head}"
     return nearest(head, ["planted"]) or f" Did you mean 'timm:{head}' or 'torchvision:{head}'?"
@@ -66,7 +70,7 @@ def _parse_options(query: str, text: str) -> dict[str, Any]:
             raise InputError(f"option {part!r} in classifier {text!r} is not of the form name=value")
         if name in options:
             raise InputError(f"option {name!r} is given twice in classifier {text!r}")
-        options[name] = _parse_value(value)
+        options[name] = value if name in TEXTS else _parse_value(value)
     return options
 
 

@@ -3,18 +3,22 @@
 import os
 import re
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import torch
+import xarray as xr
 from rich.console import Console
 from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-from bandscope.api import audit
-from bandscope.classifiers import load_classifier
+from bandscope.api import audit, audit_together, subject_of
+from bandscope.classifiers import Classifier, load_classifier
 from bandscope.cli.checks import check_folder, check_images, uncomputed
+from bandscope.cli.dry_run import show
 from bandscope.cli.parsing import (
     parse_bands,
     parse_batch_size,
@@ -23,8 +27,14 @@ from bandscope.cli.parsing import (
     parse_radii,
     parse_zoom,
 )
+from bandscope.cli.report import after_audit
 from bandscope.conventions import Convention
+from bandscope.engine.estimate import estimate, usable_cores
+from bandscope.engine.pilot import Pilot, coarse_radii
+from bandscope.engine.plan import Request
 from bandscope.engine.share import launched_share
+from bandscope.errors import InputError
+from bandscope.probes import default_radii
 from bandscope.report.grouping import asked_grouping, grouping
 from bandscope.report.overview import write_overview
 from bandscope.report.summary import summary
@@ -36,12 +46,14 @@ class Options:
 
     model: str
     data: str
+    also: Sequence[str]
     weights: Path | None
     store: Path | None
     figures: Path | None
     by: str | None
     probes: str
     radii: str
+    adaptive: float | None
     bands: str
     unit: str
     zoom: str | None
@@ -51,47 +63,113 @@ class Options:
     convention: str
     convention_changes: dict[str, Any]
     preprocess_changes: dict[str, str | float | None]
+    dry_run: bool
     settings: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _Target:
+    """A model, and where its results go."""
+
+    model: str
+    weights: Path | None
+    store: Path
+    figures: Path
+
+
 def run(options: Options, console: Console) -> None:
-    """Audit, then print the summary and write the figures; of several shards the last one to finish does."""
+    """Audit, then print the summaries and write the figures; of several shards the last one to finish does."""
     shard, speaks = _shard(options.settings["shard"])
     aloud = console if speaks else Console(quiet=True)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # on single images; what counts is recorded in `status`
     radii, bands = parse_radii(options.radii), parse_bands(options.bands)
+    pilot = None if options.adaptive is None else Pilot(options.adaptive)
+    default = default_radii if pilot is None else coarse_radii
     zoom = parse_zoom(options.zoom, options.object_size, options.boxes, options.outside)
     batch_size = parse_batch_size(options.settings["batch_size"])
     convention = Convention.named(options.convention, **options.convention_changes)
-    store = options.store or _default_store(options.model, options.data)
-    folder = options.figures or store.parent / f"{store.stem}-figures"
-    if options.figures or folder.exists():  # else it is made beside the store, whose own check is as good
-        check_folder(folder)
-    aloud.print(f"Model  {options.model}\nData   {options.data}\nCube   {store}", markup=False)
-    with _Bar(aloud) as bar:
-        overrides = parse_overrides(options.preprocess_changes)
-        classifier = load_classifier(options.model, weights=options.weights, overrides=overrides or None)
-        asked_grouping(options.by, classifier.classes or ())
-        cube = audit(
-            classifier,
-            options.data,
-            out=store,
-            probes=lambda size: parse_probes(options.probes, radii=radii, bands=bands, unit=options.unit, size=size),
-            zoom=zoom,
-            convention=convention,
-            progress=bar.update,
-            **options.settings | {"batch_size": batch_size, "shard": shard},
-        )
-    if shard and (left := uncomputed(cube)):
-        aloud.print(f"This part is done; {left} of {cube.sizes['image']} images are left to other parts.")
+    targets = _targets(options)
+    what: dict[str, Any] = {
+        "probes": lambda size: parse_probes(
+            options.probes, radii=radii, bands=bands, unit=options.unit, size=size, default=default
+        ),
+        "adaptive": pilot,
+        "zoom": zoom,
+        "convention": convention,
+        **options.settings | {"batch_size": batch_size, "shard": shard},
+    }
+    if options.dry_run:
+        _estimate(options, targets, what, console)
         return
-    check_images(cube, store)
-    groups = grouping(cube, options.by)
+    for target in targets:
+        if options.figures or target.figures.exists():  # else it is made beside the store, whose own check is as good
+            check_folder(target.figures)
+        aloud.print(f"Model  {target.model}\nData   {options.data}\nCube   {target.store}", markup=False)
+    with _Bar(aloud) as bar:
+        classifiers = _loaded(options, targets)
+        cubes = _audited(classifiers, options.data, targets, progress=bar.update, watch=bar, **what)
+    if shard and (left := max(uncomputed(cube) for cube in cubes)):
+        aloud.print(f"This part is done; {left} of {cubes[0].sizes['image']} images are left to other parts.")
+        return
+    for target, cube in zip(targets, cubes, strict=True):
+        _present(target, cube, options.by, console)
+    if len(targets) > 1:
+        stores = " ".join(str(target.store) for target in targets)
+        console.print(f"Side by side: bandscope compare {stores}", markup=False)
+
+
+def _estimate(options: Options, targets: Sequence[_Target], what: dict[str, Any], console: Console) -> None:
+    """Instead of the audit, what it would cost: of several models each by itself."""
+    machine = ("batch_size", "threads", "device", "precision", "backend")
+    run_only = {*machine, "workers", "overwrite", "extend", "strict", "shard"}
+    request = Request(**{name: what[name] for name in machine})
+    measured = {name: value for name, value in what.items() if name not in run_only}
+    for target, classifier in zip(targets, _loaded(options, targets), strict=True):
+        with console.status("Timing ..."):
+            found = estimate(subject_of(classifier, options.data, request=request, **measured), usable_cores())
+        show(target.model, found, console)
+
+
+def _targets(options: Options) -> list[_Target]:
+    """The model, and those that are audited in the same pass; stores and figures of those lie beside the first's."""
+    store = options.store or _default_store(options.model, options.data)
+    figures = options.figures or store.parent / f"{store.stem}-figures"
+    targets = [_Target(options.model, options.weights, store, figures)]
+    for model in options.also:
+        other = store.parent / _default_store(model, options.data)
+        targets.append(_Target(model, None, other, figures.parent / f"{other.stem}-figures"))
+    return targets
+
+
+def _loaded(options: Options, targets: Sequence[_Target]) -> list[Classifier]:
+    overrides = parse_overrides(options.preprocess_changes) or None
+    loaded = []
+    for target in targets:
+        loaded.append(load_classifier(target.model, weights=target.weights, overrides=overrides))
+        asked_grouping(options.by, loaded[-1].classes or ())
+    return loaded
+
+
+def _audited(
+    classifiers: Sequence[Classifier], data: str, targets: Sequence[_Target], **settings: Any
+) -> list[xr.DataTree]:
+    """One cube a model: a single one by `audit`, several in one pass."""
+    if len(classifiers) == 1:
+        return [audit(classifiers[0], data, out=targets[0].store, **settings)]
+    if settings.pop("extend"):
+        raise InputError("--extend and --also exclude each other: extend the stores one by one.")
+    return audit_together(classifiers, data, out=[target.store for target in targets], **settings)
+
+
+def _present(target: _Target, cube: xr.DataTree, by: str | None, console: Console) -> None:
+    check_images(cube, target.store)
+    groups = grouping(cube, by)
     with console.status("Intervals and figures ..."):
         text = summary(cube, groups)
-        overview = write_overview(cube, groups, folder)
+        overview = write_overview(cube, groups, target.figures)
     console.print(text)
-    console.print(f"Figures and tables in {folder}{os.sep}: start with {overview.name}", markup=False)
+    console.print(f"Figures and tables in {target.figures}{os.sep}: start with {overview.name}", markup=False)
+    after_audit(cube, target.store, target.figures, by, console)
 
 
 def _shard(asked: str | None) -> tuple[str | None, bool]:
@@ -126,6 +204,7 @@ class _Bar:
             console=console,
         )
         self._task = self._progress.add_task("Loading", total=None, images="", rate="")
+        self._doing = "Auditing"
         self._stored: int | None = None
 
     def __enter__(self) -> "_Bar":
@@ -135,11 +214,25 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
+    def round(self, number: int) -> Callable[[int, int, int], None]:
+        """Begin anew, for one round of the pilot."""
+        self._doing, self._stored = f"Pilot, round {number}", None
+        return self.update
+
+    def chosen(self, images: int, radii: Sequence[float], new: int | None) -> None:
+        """Tell what the pilot has found; the audit follows."""
+        self._doing, self._stored = "Auditing", None
+        added = "as in the store" if new is None else f"{new} of them new"
+        closest = min(after - before for before, after in pairwise(radii))
+        self._progress.console.print(
+            f"Pilot  {images} images: {len(radii)} radii, {added}, closest {closest:g} apart"
+        )
+
     def update(self, passes: int, total: int, images: int) -> None:
         """Take the engine's report; its first one tells what the store already held."""
         if self._stored is None:
             self._stored = passes
-            self._progress.reset(self._task, total=total, completed=passes, description="Auditing")
+            self._progress.reset(self._task, total=total, completed=passes, description=self._doing)
             passes = 0
         task = self._progress.tasks[0]
         done = int(task.completed) + passes
@@ -155,5 +248,5 @@ def _default_store(model: str, data: str) -> Path:
 def _slug(spec: str) -> str:
     """A short file name for a spec: the part after the scheme, without options, folders and odd characters."""
     body = spec.split("?", 1)[0].rstrip("/")
-    last = Path(body.partition(":")[2] or body).name.removesuffix(".safetensors").removesuffix(".onnx")
+    last = re.sub(r"\.(safetensors|onnx|pt2|tar)$", "", Path(body.partition(":")[2] or body).name)
     return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.") or "audit"

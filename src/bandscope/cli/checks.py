@@ -8,6 +8,7 @@ import xarray as xr
 
 from bandscope.cube import status_ok
 from bandscope.cube.store import Store
+from bandscope.cube.verify import misdescribed
 from bandscope.errors import InputError, StoreError
 
 
@@ -30,6 +31,8 @@ def check_whole(path: Path) -> None:
     Raises:
         StoreError: saying how to repair it.
     """
+    if found := misdescribed(path):
+        raise StoreError(f"{path} is damaged: {found[0].where}: {found[0].what}. See bandscope verify {path}")
     store = Store(path, read_only=True)
     if damaged := store.damaged():
         raise StoreError(

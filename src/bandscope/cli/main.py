@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from bandscope.cli.train import train
 from bandscope.errors import BandscopeError, InputError
 
 app = typer.Typer(
@@ -58,6 +59,17 @@ class Precision(StrEnum):
 
     fp32 = "fp32"
     bf16 = "bf16"
+    auto = "auto"
+
+
+class Backend(StrEnum):
+    """What runs a classifier."""
+
+    eager = "eager"
+    compiled = "compiled"
+    openvino = "openvino"
+    onnxruntime = "onnxruntime"
+    auto = "auto"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,8 +102,8 @@ def audit(
         str | None,
         typer.Argument(
             metavar="[MODEL",
-            help="timm:NAME[?kw=value], torchvision:NAME, onnx:FILE, python:package.module:factory, a .safetensors "
-            "path, or planted (embedded).",
+            help="timm:NAME[?kw=value], torchvision:NAME, hf:ID (Hugging Face hub or folder), onnx:FILE, export:FILE "
+            "(.pt2), python:package.module:factory, a .safetensors path, or planted (embedded).",
             show_default="planted",
         ),
     ] = None,
@@ -99,8 +111,18 @@ def audit(
         str | None,
         typer.Argument(
             metavar="DATA]",
-            help="folder:DIR (class folders), parquet:GLOB, torchvision:NAME?root=DIR, or planted (embedded).",
+            help="folder:DIR (class folders), parquet:GLOB, hf:NAME (Hugging Face datasets), wds:SHARDS (WebDataset "
+            "tars), torchvision:NAME?root=DIR, or planted (embedded).",
             show_default="planted",
+        ),
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Audit this model in the same pass, into a store of its own; any number of times. "
+            "Its weights: MODEL?weights=FILE.",
+            metavar="MODEL",
+            rich_help_panel=WHAT,
         ),
     ] = None,
     store: Annotated[
@@ -129,6 +151,14 @@ def audit(
             rich_help_panel=WHAT,
         ),
     ] = "auto",
+    adaptive: Annotated[
+        float | None,
+        typer.Option(
+            help="Add radii where accuracy on 200 images jumps by more.",
+            metavar="TOL",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     bands: Annotated[
         str, typer.Option(help="Bands of the band probes: low-high,low-high,... or octaves.", rich_help_panel=WHAT)
     ] = "octaves",
@@ -233,6 +263,9 @@ def audit(
             rich_help_panel=MACHINE,
         ),
     ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what it would cost, from timings on this machine.")
+    ] = False,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at the first image that fails.", rich_help_panel=WHERE)
     ] = False,
@@ -251,7 +284,20 @@ def audit(
         typer.Option(help="cpu, cuda, cuda:1, ...", rich_help_panel=MACHINE, show_default="cuda where there is one"),
     ] = None,
     precision: Annotated[
-        Precision | None, typer.Option(help="Of the classifier.", rich_help_panel=MACHINE, show_default="fp32")
+        Precision | None,
+        typer.Option(
+            help="Of the classifier; auto: bf16 where that is faster and gives the same answers.",
+            rich_help_panel=MACHINE,
+            show_default="fp32",
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend | None,
+        typer.Option(
+            help="What runs the classifier; auto: the one that finishes first, checked for the same answers.",
+            rich_help_panel=MACHINE,
+            show_default="eager",
+        ),
     ] = None,
 ) -> None:
     """Measure how a classifier's answers change as spatial frequencies are taken away.
@@ -265,12 +311,14 @@ def audit(
     options = command.Options(
         model=model,
         data=data,
+        also=also or (),
         weights=weights,
         store=store,
         figures=figures,
         by=by,
         probes=probes,
         radii=radii,
+        adaptive=adaptive,
         bands=bands,
         unit=unit,
         zoom=zoom,
@@ -286,6 +334,7 @@ def audit(
             "std": std,
             "interpolation": interpolation,
         },
+        dry_run=dry_run,
         settings={
             "labels": labels,
             "match": match,
@@ -301,6 +350,7 @@ def audit(
             "workers": workers,
             "device": device,
             "precision": precision.value if precision else None,
+            "backend": backend.value if backend else None,
         },
     )
     try:
@@ -394,6 +444,41 @@ def compare(
 
 
 @app.command()
+def report(
+    stores: Annotated[
+        list[Path], typer.Argument(help="Stores of `bandscope audit`; others are compared with the first.")
+    ],
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="HTML file to write.",
+            show_default="STORE.html, or report.html for several stores",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows beside the classes: class, imagenet (everyday groups), or a CSV of class,group.",
+            metavar="GROUPS",
+            show_default="class, or imagenet where classes are small",
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the images are now, such as folder:DIR.", metavar="SPEC", show_default="the stores'"
+        ),
+    ] = None,
+) -> None:
+    """Write one self-contained HTML page: curves, classes, maps, scale, filtered images, comparison, data."""
+    from bandscope.cli import report as command
+
+    command.run(stores, file, by=by, source=source, console=out)
+
+
+@app.command()
 def sample(
     store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")],
     image: Annotated[
@@ -456,6 +541,45 @@ def sample(
 
 
 @app.command()
+def bench(
+    model: Annotated[str, typer.Argument(help="As of `bandscope audit`.")] = "planted",
+    data: Annotated[
+        str | None,
+        typer.Argument(help="Images to decode, as of `bandscope audit`.", show_default="photographs in memory"),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(help="Weights file in place of the model's own.")] = None,
+    input_size: Annotated[str | None, typer.Option(help="Crop: 224 or 224x320 (H x W).", metavar="SIZE")] = None,
+    crop_pct: Annotated[float | None, typer.Option(help="Crop side over resized short side, as in timm.")] = None,
+    mean: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: m or r,g,b.")] = None,
+    std: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: s or r,g,b.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Images a forward pass.", show_default="32")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads of the classifier.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cuda where there is one")
+    ] = None,
+) -> None:
+    """Time what an audit is made of on this machine: forward passes by every backend, filters, decoding, storing."""
+    from bandscope.cli import bench as command
+
+    command.run(
+        model,
+        data,
+        out,
+        weights=weights,
+        preprocess_changes={
+            "input_size": input_size,
+            "crop_pct": crop_pct,
+            "mean": mean,
+            "std": std,
+            "interpolation": None,
+        },
+        batch_size=batch_size,
+        threads=threads,
+        device=device,
+    )
+
+
+@app.command()
 def status(
     store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`, also while it is being filled.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
@@ -485,6 +609,9 @@ def _model_and_data(model: str | None, data: str | None) -> tuple[str, str]:
             "or neither for the embedded ones."
         )
     return "planted" if model is None else model, "planted" if data is None else data
+
+
+app.command()(train)
 
 
 @app.command()

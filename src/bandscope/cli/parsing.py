@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +59,11 @@ def parse_probes(
     bands: tuple[tuple[float, float], ...] | None,
     unit: str,
     size: tuple[int, int],
+    default: Callable[[tuple[int, int]], tuple[float, ...]] = default_radii,
 ) -> tuple[Probe, ...]:
     """Probes from the command line's comma-separated names, such as "low-pass,high-pass-gaussian,band-stop"."""
     scale = 1 if unit == "cycles/image" else 1 / min(size)
-    radii = radii or tuple(r * scale for r in default_radii(size))
+    radii = radii or tuple(r * scale for r in default(size))
     bands = bands or tuple((low * scale, high * scale) for low, high in octave_bands(size))
     makers: dict[str, Any] = {
         "low-pass": lambda: LowPass(radii, unit=unit),

@@ -15,10 +15,12 @@ from rich.text import Text
 from bandscope.conventions import Convention
 from bandscope.cube.progress import Progress, Worker, progress, read_marks
 from bandscope.cube.store import Store, check_version, extending_path
+from bandscope.cube.verify import misdescribed
 from bandscope.engine.conditions import Layout
 from bandscope.engine.scales import Scales
 from bandscope.errors import StoreError
 from bandscope.probes import ResolvedProbe
+from bandscope.report.choice import choice_lines
 
 SHOWN = 8  # processes
 SETTINGS = ("model", "data", "preprocess", "convention", "probes", "plan")
@@ -49,6 +51,8 @@ def _read(path: Path, now: datetime) -> tuple[Store, Progress]:
     store = Store(path, read_only=True)
     if missing := [name for name in SETTINGS if name not in store.attributes]:
         raise StoreError(f"{path} lacks its settings ({', '.join(missing)}): see bandscope verify {path}")
+    if found := misdescribed(path):
+        raise StoreError(f"{path} is damaged: {found[0].where}: {found[0].what}. See bandscope verify {path}")
     passes = _passes_an_image(store.attributes)
     size = store.block_size
     return store, progress(read_marks(path), images=store.images, block_size=size, passes_an_image=passes, now=now)
@@ -83,8 +87,13 @@ def _lines(store: Store, done: Progress, extension: Progress | None, now: dateti
         "Blocks": f"{_of(done.blocks_done, done.blocks)} ({_percent(done)}), {store.block_size} images each",
         "Images": _of(done.images_done, done.images),
         "Passes": f"{_of(done.passes_done, done.passes)}: {done.passes_an_image} an image, {_conditions(attributes)}",
-        "Plan": f"batch {plan['batch_size']}, {plan['threads']} threads, {plan['device']}, {plan['precision']}",
+        "Plan": f"batch {plan['batch_size']}, {plan['threads']} threads, {plan['device']}, {plan['precision']}, "
+        f"{plan.get('backend', 'eager')}",
     }
+    if chosen := choice_lines(attributes):
+        lines["Chosen"] = "\n".join(chosen)
+    if done.in_parts:
+        lines["Memory"] = f"{done.in_parts} blocks ran in parts: their batches did not fit into memory"
     if done.first and done.last:
         lines["First block"] = _moment(done.first, now)
         lines["Last block"] = _moment(done.last, now)

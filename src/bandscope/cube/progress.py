@@ -19,12 +19,16 @@ UNPACED = timedelta(minutes=10)  # or for so long where its pace is not known
 
 @dataclass(frozen=True)
 class Mark:
-    """A block's marker: who finished it and when; None in stores of before that was recorded."""
+    """A block's marker: who finished it and when; None in stores of before that was recorded.
+
+    parts: into how many its batches were cut, because they did not fit into memory.
+    """
 
     block: int
     host: str | None = None
     process: int | None = None
     finished: datetime | None = None
+    parts: int = 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class Progress:
     first, last: when the first and the latest block were finished; None while unknown.
     rate: blocks per second of all active processes, or of the latest where none is; None while unknown.
     seconds_left: at that rate; 0 when finished, None while unknown.
+    in_parts: blocks whose batches did not fit into memory.
     """
 
     blocks: int
@@ -63,6 +68,7 @@ class Progress:
     last: datetime | None
     rate: float | None
     seconds_left: float | None
+    in_parts: int = 0
 
     @property
     def passes(self) -> int:
@@ -87,12 +93,13 @@ def read_marks(path: Path) -> list[Mark]:
 
 
 def _mark(block: int, marker: Mapping[str, Any]) -> Mark:
-    host, process = marker.get("host"), marker.get("process")
+    host, process, parts = (marker.get(key) for key in ("host", "process", "parts"))
     return Mark(
         block,
         host if isinstance(host, str) else None,
         process if isinstance(process, int) else None,
         _time(marker.get("finished")),
+        parts if isinstance(parts, int) else 1,
     )
 
 
@@ -135,6 +142,7 @@ def progress(marks: Sequence[Mark], *, images: int, block_size: int, passes_an_i
         last=max(times, default=None),
         rate=rate,
         seconds_left=0.0 if len(marks) == blocks else left,
+        in_parts=sum(mark.parts > 1 for mark in marks),
     )
 
 
@@ -152,7 +160,7 @@ def _worker(host: str | None, process: int | None, marks: Sequence[Mark], now: d
     intervals = [(after - before).total_seconds() for before, after in pairwise(times)]
     usable = [seconds for seconds in intervals[-LAST:] if seconds > 0]
     seconds = median(usable) if usable else None
-    last = max(times, default=None)
+    last = times[-1] if times else None  # not the latest by a clock that has been put back since
     patience = max(GRACE, timedelta(seconds=PATIENCE * seconds)) if seconds else UNPACED
     active = last is not None and now - last <= patience
     return Worker(host, process, len(marks), min(times, default=None), last, seconds, active)

@@ -6,18 +6,20 @@ under its name by one rename, complete with metadata, so no half-made store can 
 """
 
 import errno
+import glob
 import json
 import os
 import shutil
 import socket
+import time
 import uuid
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -41,6 +43,8 @@ from bandscope.errors import StoreError
 
 MARKERS = ".blocks"
 HEADER = ".header.json"  # checksums of labels, names and coordinates
+STALE = 3600  # seconds after which what was half made belongs to no living process
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # what zarr and xarray make of damaged files
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -54,7 +58,7 @@ def open_cube(path: str | os.PathLike[str]) -> xr.DataTree:
     try:
         _check_header(Path(path))
         return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, *DAMAGE) as error:
         raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
 
 
@@ -93,6 +97,11 @@ def extending_path(path: Path) -> Path:
 def retired_path(path: Path) -> Path:
     """Where the old store waits while the extended one takes its place."""
     return path.with_name(f".{path.name}.retired")
+
+
+def drafts(path: Path) -> list[Path]:
+    """Stores beside `path` that a process makes or replaces, or was killed at."""
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
 
 
 def marker_file(path: Path, block: int) -> Path:
@@ -143,7 +152,7 @@ class Store:
         with _clear_disk_errors(path, "read" if read_only else "written"):
             # Written even where all values equal the fill: a lost chunk must never read as data.
             with zarr.config.set({"array.write_empty_chunks": True}):
-                self._group = zarr.open_group(path, mode="r" if read_only else "r+", use_consolidated=True)
+                self._group = _opened(path, "r" if read_only else "r+")
                 self._arrays = {name: self._array(name) for name in _measured(self._group)}
             _check_header(path)
         self.attributes: dict[str, Any] = dict(self._group.attrs)
@@ -154,9 +163,10 @@ class Store:
     def create(cls, path: Path, header: CubeHeader, block_size: int, *, replace: bool = False) -> "Store":
         """Make the store under a temporary name beside `path`, then rename it into place.
 
-        With `replace`, what lies at `path` is deleted, but not before the new store is whole.
+        With `replace`, what lies at `path` is deleted, but not before the new store is whole and in its place.
         """
-        partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial")
+        partial, replaced = (path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial") for _ in range(2))
+        _sweep(path)
         try:
             with _clear_disk_errors(path), warnings.catch_warnings():
                 # Consolidated metadata is not in the v3 specification yet; xarray and zarr both read it.
@@ -168,10 +178,11 @@ class Store:
                 (partial / MARKERS).mkdir()
                 (partial / HEADER).write_text(json.dumps(_header_checksums(partial), indent=1))
                 if replace and path.exists():
-                    shutil.rmtree(path)
+                    path.rename(replaced)
                 partial.rename(path)
         finally:
-            shutil.rmtree(partial, ignore_errors=True)
+            for leftover in (partial, replaced):
+                shutil.rmtree(leftover, ignore_errors=True)
         return cls(path)
 
     def _array(self, name: str) -> zarr.Array[Any] | zarr.Group:
@@ -196,8 +207,14 @@ class Store:
         """Positions of a block's images."""
         return range(block * self.block_size, min(self.images, (block + 1) * self.block_size))
 
-    def write(self, block: int, arrays: Arrays) -> None:
-        """Write every array of a block, `status` last, then its marker; nothing counts before them."""
+    def write(self, block: int, arrays: Arrays, *, parts: int = 1) -> None:
+        """Write every array of a block, `status` last, then its marker; nothing counts before them.
+
+        Args:
+            block: its number.
+            arrays: all of its arrays by name.
+            parts: into how many its batches had to be cut for want of memory; recorded in the marker.
+        """
         if missing := set(self._arrays) - set(arrays):
             raise StoreError(f"Block {block} lacks {sorted(missing)[0]}: nothing was written.")
         span = slice(self.images_of(block).start, self.images_of(block).stop)
@@ -205,12 +222,17 @@ class Store:
             # Readers go by `status`: no image may be "ok" while any of its other arrays is still missing.
             for name in sorted(self._arrays, key=lambda name: name == STATUS.name):
                 self._arrays[name][span] = arrays[name]  # type: ignore[index]
-            self._mark(block)
+            self._mark(block, parts)
 
     def read(self, block: int) -> dict[str, NDArray[Any]]:
         """Every measured array of a block."""
         span = slice(self.images_of(block).start, self.images_of(block).stop)
         return {name: np.asarray(array[span]) for name, array in self._arrays.items()}  # type: ignore[index]
+
+    def parts(self, block: int) -> int:
+        """Into how many parts the block's batches were cut; 1 where they were not, or where it is not done."""
+        parts = (read_marker(self.path, block) or {}).get("parts", 1)
+        return parts if isinstance(parts, int) else 1
 
     def done(self) -> list[int]:
         """Blocks whose marker agrees with the chunk files on disk."""
@@ -236,14 +258,20 @@ class Store:
         for draft in leftovers(self.path):
             draft.unlink(missing_ok=True)
 
-    def _mark(self, block: int) -> None:
+    def _mark(self, block: int, parts: int) -> None:
         marker = marker_file(self.path, block)
         marker.parent.mkdir(exist_ok=True)  # copies of a store may lack hidden folders
         draft = marker.with_suffix(f".{uuid.uuid4().hex[:8]}.draft")
-        who = {"host": socket.gethostname(), "process": os.getpid()}
-        finished = datetime.now(UTC).isoformat(timespec="milliseconds")
+        told = {
+            "block": block,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            **({"parts": parts} if parts > 1 else {}),
+            "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "crc32": self._checksums(block),
+        }
         with draft.open("w") as file:
-            json.dump({"block": block, **who, "finished": finished, "crc32": self._checksums(block)}, file, indent=1)
+            json.dump(told, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
         draft.replace(marker)
@@ -281,6 +309,21 @@ def _check_header(path: Path) -> None:
                 f"{path} is damaged: {name} is lost or has changed. Start again with --overwrite, or choose another "
                 "--out."
             )
+
+
+def _sweep(path: Path) -> None:
+    """Delete what was half made beside `path` long ago."""
+    for draft in drafts(path):
+        with suppress(OSError):  # others sweep too
+            if time.time() - draft.stat().st_mtime > STALE:
+                shutil.rmtree(draft)
+
+
+def _opened(path: Path, mode: Literal["r", "r+"]) -> zarr.Group:
+    try:
+        return zarr.open_group(path, mode=mode, use_consolidated=True)
+    except DAMAGE as error:
+        raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
 
 
 def _measured(group: zarr.Group) -> list[str]:

@@ -10,15 +10,17 @@ from typing import Any, Literal
 import numpy as np
 import xarray as xr
 import zarr
-from numpy.typing import NDArray
 
+from bandscope.cube.contradictions import contradictions
 from bandscope.cube.schema import STATUS, CubeHeader, ProbeAxes, ScaleAxis, header_tree, measured
 from bandscope.cube.store import (
+    DAMAGE,
     HEADER,
     MARKERS,
     check_version,
     chunk_file,
     chunks_of,
+    drafts,
     extending_path,
     file_checksum,
     is_store,
@@ -36,15 +38,13 @@ PROVENANCE: Mapping[str, tuple[str, ...]] = {
     "model": ("spec", "outputs"),
     "data": ("spec", "images", "fingerprint"),
     "preprocess": ("size",),
-    "convention": (),
+    "convention": ("preset", "metric", "centre", "domain", "keep_mean", "clip"),
     "probes": (),
     "plan": ("batch_size", "block_size", "threads", "device", "precision"),
     "environment": (),
     "command": (),
 }
-UNIT_RANGE = ("probability", "top5_probability", "out_of_range", "padded")
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # what zarr makes of damage
-ROUNDING = 1e-6  # by so much a sum of float32 shares may exceed 1
+UNREADABLE = (OSError, *DAMAGE)
 
 
 @dataclass(frozen=True)
@@ -73,19 +73,34 @@ def verify(path: Path) -> list[Finding]:
     """
     if not (path / "zarr.json").is_file() and is_store(path):
         return [_lost("zarr.json", "is lost: the settings are in it")]
+    structure, opened = _structure(path)
+    blocks = _blocks(path, *opened, values=_whole(structure)) if opened else ()
+    return [*structure, *blocks, *_leftovers(path), *_neighbours(path)]
+
+
+def misdescribed(path: Path) -> list[Finding]:
+    """What is damaged of a store's settings, labels, coordinates and array headers; its blocks are not read.
+
+    Raises:
+        StoreError: there is no store, or one of another schema version.
+    """
+    return [finding for finding in _structure(path)[0] if finding.severity == "damaged"]
+
+
+def _structure(path: Path) -> tuple[list[Finding], tuple[zarr.Group, CubeHeader] | None]:
+    """All findings but those of blocks; the store and its header, where they can be read."""
     check_version(path)
-    beside = [*_leftovers(path), *_neighbours(path)]
     try:
         group = zarr.open_group(path, mode="r", use_consolidated=True)
         header = _header(group)
     except UNREADABLE as error:
         reasons = [*_provenance(_attributes(path)), *_header_files(path)]
-        return [*reasons, *([_unreadable(error)] if _whole(reasons) else []), *beside]
+        return [*reasons, *([_unreadable(error)] if _whole(reasons) else [])], None
     structure = [*_provenance(header.attributes), *_header_files(path), *_metadata(path, group)]
     for check in (_consistency, _header_arrays, _measured_arrays, _no_others):
         if _whole(structure):
             structure += check(group, header)
-    return [*structure, *_blocks(path, group, header, values=_whole(structure)), *beside]
+    return structure, (group, header)
 
 
 def _whole(findings: Iterable[Finding]) -> bool:
@@ -314,71 +329,6 @@ def _contradictions_at(span: range, arrays: Mapping[str, Any], header: CubeHeade
     yield from contradictions(held, header.labels[span.start : span.stop], len(header.classes))
 
 
-def contradictions(
-    arrays: Mapping[str, NDArray[Any]], labels: NDArray[Any], outputs: int
-) -> Iterator[tuple[str, str]]:
-    """(array, what is wrong) for every array of a block whose values cannot come from an audit.
-
-    Args:
-        arrays: the block's arrays by their path in the cube, images first; `status` among them.
-        labels: the right output of each image.
-        outputs: how many outputs the classifier has.
-    """
-    status = np.array(arrays[STATUS.name], dtype=object)
-    if (empty := np.flatnonzero(status == "")).size:
-        yield STATUS.name, f"{len(empty)} images without a status"
-    ok = status == "ok"
-    for name, array in arrays.items():
-        if name == STATUS.name:
-            continue
-        yield from ((name, what) for what in _impossible(name.rpartition("/")[2], array, ok, outputs))
-    for prefix in _prefixes(arrays):
-        yield from _disagreeing(prefix, arrays, labels, ok)
-
-
-def _impossible(name: str, array: NDArray[Any], ok: NDArray[np.bool_], outputs: int) -> Iterator[str]:
-    """Values out of range, or values where there must be none."""
-    name, good, left_out = name.removeprefix("clean_"), array[ok], array[~ok]
-    if array.dtype.kind == "i":
-        if (left_out != -1).any():
-            yield "classes for images that are left out"
-        if ((good < 0) | (good >= outputs)).any():
-            yield f"classes outside 0 to {outputs - 1}"
-        return
-    if not np.isnan(left_out).all():
-        yield "values for images that are left out"
-    if name == "object_pixels":  # NaN where an image has no box
-        return
-    # The margin of a classifier with one output is infinite.
-    if np.isnan(good).any() or (name != "margin" and np.isinf(good).any()):
-        yield 'values that are not finite for images that are "ok"'
-    elif name in UNIT_RANGE and ((good < 0) | (good > 1 + ROUNDING)).any():
-        yield "values outside 0 to 1"
-
-
-def _prefixes(arrays: Iterable[str]) -> list[str]:
-    """What stands before "probability", "margin", ...: "clean_", and the groups."""
-    groups = sorted({name.rpartition("/")[0] for name in arrays} - {""})
-    return ["clean_", *(f"{group}/" for group in groups)]
-
-
-def _disagreeing(
-    prefix: str, arrays: Mapping[str, NDArray[Any]], labels: NDArray[Any], ok: NDArray[np.bool_]
-) -> Iterator[tuple[str, str]]:
-    """Margin against the prediction, and the label's probability against that among the top classes."""
-    probability, margin, classes, top = (
-        arrays[prefix + name][ok] for name in ("probability", "margin", "top5_class", "top5_probability")
-    )
-    right = labels[ok].reshape(-1, *[1] * (classes.ndim - 1))
-    correct = classes[..., 0] == right[..., 0]
-    if ((margin > 0) & ~correct | (margin < 0) & correct).any():  # 0 is a tie: either may come first
-        yield f"{prefix}margin", "its sign contradicts the predicted class"
-    if ((classes == right) & (top != probability[..., None])).any():
-        yield f"{prefix}probability", "differs from top5_probability of the same class"
-    if (np.diff(top, axis=-1) > 0).any():
-        yield f"{prefix}top5_probability", "rises with rank"
-
-
 def _leftovers(path: Path) -> Iterator[Finding]:
     for file in sorted(leftovers(path)):
         what = "half written by a killed or a running process; the next audit removes it"
@@ -392,5 +342,9 @@ def _neighbours(path: Path) -> Iterator[Finding]:
         yield Finding("note", f"../{growing.name}", "an extension grows here; --extend goes on with it")
     if (retired := retired_path(path)).exists():
         yield Finding("note", f"../{retired.name}", "an extension was nearly finished; the next audit removes it")
-    for draft in sorted(path.parent.glob(f".{path.name}.*.partial")):
-        yield Finding("note", f"../{draft.name}", "a store that was never finished; it can be deleted")
+    for draft in drafts(path):
+        yield Finding(
+            "note",
+            f"../{draft.name}",
+            "a store half made, or replaced, when a process was killed; it can be deleted",
+        )

@@ -16,6 +16,8 @@ BROKEN: tuple[type[Exception], ...] = (
     *(ValueError, TypeError, LookupError, ArithmeticError, SyntaxError, EOFError, AttributeError),
     *(RuntimeError, MemoryError, struct.error, zlib.error),
 )
+# Formats, whatever a file is called, that Pillow has another program draw (Ghostscript, Windows).
+DRAWINGS = ("EPS", "WMF")
 
 
 def decode(file: Path | bytes) -> Image.Image:
@@ -30,6 +32,8 @@ def decode(file: Path | bytes) -> Image.Image:
         if not data:
             raise ImageError("zero bytes")
         with Image.open(io.BytesIO(data)) as image:
+            if image.format in DRAWINGS:
+                raise ImageError(f"a drawing ({image.format}), not pixels")
             image.load()
         return image
 

@@ -14,6 +14,9 @@ def load_source(spec: str | ImageSource, **options: Any) -> ImageSource:
 
     - `folder:DIR[?allow_empty=true]`: class folders, as torchvision's ImageFolder reads them.
     - `parquet:GLOB[?image=image&label=label&split=test]`: Parquet files with an image and a label column.
+    - `hf:NAME[?split=...&config=...&image=...&label=...&revision=...]`: a data set of the Hugging Face datasets
+      library: an id of its hub (which is downloaded), a folder it can read, or one that `save_to_disk` made.
+    - `wds:SHARDS[?image=jpg&label=cls&classes=FILE]`: tar shards of WebDataset, with braces and wildcards.
     - `torchvision:NAME?root=DIR[&split=...&train=...&download=true]`: an image classification set of
       torchvision.datasets, by default its test or validation part, downloaded only where asked for.
     - `planted[?per_class=30&seed=0...]`: the procedural set whose frequencies are known.
@@ -53,6 +56,18 @@ def _open_parquet(spec: Spec) -> ImageSource:
     return Parquet(spec.place, spec=spec.text, **arguments(spec, _options(Parquet)))
 
 
+def _open_hf(spec: Spec) -> ImageSource:
+    from bandscope.datasets.hf import HuggingFace  # and so do the libraries of these two, which are optional
+
+    return HuggingFace(spec.place, spec=spec.text, **arguments(spec, _options(HuggingFace)))
+
+
+def _open_wds(spec: Spec) -> ImageSource:
+    from bandscope.datasets.wds import Shards
+
+    return Shards(spec.place, spec=spec.text, **arguments(spec, _options(Shards)))
+
+
 def _open_torchvision(spec: Spec) -> ImageSource:
     from bandscope.datasets.vision import Vision  # and so does torchvision
 
@@ -68,6 +83,8 @@ def _open_planted(spec: Spec) -> ImageSource:
 _OPENERS: Mapping[str, Callable[[Spec], ImageSource]] = {
     "folder": _open_folder,
     "parquet": _open_parquet,
+    "hf": _open_hf,
+    "wds": _open_wds,
     "torchvision": _open_torchvision,
     "planted": _open_planted,
 }

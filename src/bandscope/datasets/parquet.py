@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 from jaxtyping import Int
@@ -13,7 +13,8 @@ from PIL import Image
 
 from bandscope.datasets.decode import decode
 from bandscope.datasets.fingerprint import fingerprint
-from bandscope.datasets.names import class_label, listed
+from bandscope.datasets.label_values import place_labels
+from bandscope.datasets.names import listed
 from bandscope.datasets.parquet_files import FileFacts, read_facts
 from bandscope.datasets.parquet_rows import Rows
 from bandscope.errors import DataError, ImageError
@@ -125,19 +126,7 @@ def _labels(facts: Sequence[FileFacts]) -> tuple[tuple[ClassLabel, ...], Int[np.
             raise DataError(f"{fact.name!r} and {first.name!r} have different classes; give a glob for one data set.")
     if not sum(len(fact.codes) for fact in facts):
         raise DataError(f"There are no rows in {listed([fact.name for fact in facts])}.")
-    values: list[Any] = sorted(set().union(*(fact.values for fact in facts)))
-    if first.names:
-        _check_range(values, first)
-        values = list(range(len(first.names)))
-    position = {value: i for i, value in enumerate(values)}
-    parts = [np.array([position[value] for value in fact.values], np.int32)[fact.codes] for fact in facts]
-    return tuple(map(class_label, first.names or map(str, values))), np.concatenate(parts)
-
-
-def _check_range(values: list[int], first: FileFacts) -> None:
-    outside = [str(value) for value in values if not 0 <= value < len(first.names)]
-    if outside:
-        raise DataError(
-            f"Labels {listed(outside)} in files such as {first.name!r} have no name among {len(first.names)} classes"
-            f"{' (-1 is how unlabelled images are marked)' if '-1' in outside else ''}."
-        )
+    values = set().union(*(fact.values for fact in facts))
+    classes, place = place_labels(values, first.names, f"files such as {first.name!r}")
+    parts = [np.array([place[value] for value in fact.values], np.int32)[fact.codes] for fact in facts]
+    return classes, np.concatenate(parts)

@@ -10,8 +10,8 @@ from typing import Any
 
 from bandscope.errors import InputError, nearest
 
-KINDS = ("folder", "parquet", "torchvision", "planted")
-FORMS = "folder:DIR, parquet:GLOB, torchvision:NAME?root=DIR or planted"
+KINDS = ("folder", "parquet", "hf", "wds", "torchvision", "planted")
+FORMS = "folder:DIR, parquet:GLOB, hf:NAME, wds:SHARDS, torchvision:NAME?root=DIR or planted"
 # A question mark is also a wildcard in a glob: only one followed by `name=` starts the options.
 SPEC = re.compile(r"(?P<head>.*?)(?:\?(?P<options>\w+=.*))?", re.DOTALL)
 WORDS = {"true": True, "false": False, "none": None}
@@ -55,6 +55,8 @@ def _hint(head: str, kind: str) -> str:
         return ""
     if head.endswith(".parquet"):
         return f" Did you mean 'parquet:{head}'?"
+    if head.endswith(".tar"):
+        return f" Did you mean 'wds:{head}'?"
     if Path(head).expanduser().is_dir():
         return f" Did you mean 'folder:{head}'?"
     return nearest(kind.lower(), KINDS)

@@ -1,7 +1,7 @@
 """Conditions, and the arrays of the cube as what was measured under each: how a store is filled, and how it grows."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -48,6 +48,11 @@ class Layout:
     def values(self) -> tuple[float | None, ...]:
         """The scales; None alone where there is no such dimension."""
         return self.scales.values if self.scales else (None,)
+
+    def at_radii(self, radii: Iterable[float]) -> "Layout":
+        """The same with other radii, for every probe over radius."""
+        cutoffs = tuple((0.0, float(radius)) for radius in radii)
+        return replace(self, probes=tuple(replace(p, cutoffs=cutoffs) if p.radial else p for p in self.probes))
 
     def conditions(self) -> tuple[Condition, ...]:
         """Every condition, the clean image first, then by scale."""

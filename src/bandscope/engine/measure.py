@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,28 +14,38 @@ from bandscope.cube.schema import ALL_PASS, TOP, VIEW_VARIABLES
 from bandscope.engine.conditions import CLEAN, Arrays, Condition, Layout, Outcome
 from bandscope.engine.decode import DecodedBlock
 from bandscope.engine.filters import FilterBank
+from bandscope.engine.parts import InParts, is_full
 from bandscope.errors import BandscopeError, ModelError
-from bandscope.preprocess import View
+from bandscope.preprocess import Preprocess, View
 
 Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A classifier that is measured, how many classes it tells apart, and its forward pass, ready on the device."""
+
+    classifier: Classifier
+    outputs: int
+    forward: InParts
 
 
 @dataclass(frozen=True)
 class Meter:
     """What every block of a run is measured with.
 
-    classifier: prepared on `device`.
+    members: the classifiers; all of them see the same crops.
     banks: for each look (a scale, or None), the filters of the probes that are measured there.
-    layout: of the cube.
+    layout: of the cubes.
     looks: what `DecodedBlock.views` holds of each image, in that order.
     conditions: to measure, in the order of the layout.
     copies: those of them that another one answers, with that one.
     batch_size: images a forward pass; a short batch is filled up with blank crops.
-    device: where filters and classifier compute.
+    device: where filters and classifiers compute.
     tick: called with the number of images after each of their forward passes.
     """
 
-    classifier: Classifier
+    members: tuple[Member, ...]
     banks: Mapping[float | None, FilterBank]
     layout: Layout
     looks: tuple[float | None, ...]
@@ -45,25 +55,47 @@ class Meter:
     device: torch.device
     tick: Callable[[int], None]
 
+    @property
+    def preprocess(self) -> Preprocess:
+        """Of all members."""
+        return self.members[0].classifier.preprocess
+
+
+class Measured(NamedTuple):
+    """What one classifier makes of a block.
+
+    outcomes: under each condition.
+    status: of its images.
+    parts: how many parts its batches took, for want of memory.
+    """
+
+    outcomes: dict[Condition, Outcome]
+    status: NDArray[Any]
+    parts: int
+
 
 def measure_block(
-    meter: Meter, decoded: DecodedBlock, labels: Int[np.ndarray, " images"]
-) -> tuple[dict[Condition, Outcome], NDArray[Any]]:
-    """What the classifier makes of a block under each condition, and the `status` of its images.
+    meter: Meter, decoded: DecodedBlock, labels: Mapping[int, Int[np.ndarray, " images"]]
+) -> dict[int, Measured]:
+    """What some of the meter's members make of a block under each condition.
 
     Args:
         meter: how.
         decoded: the block's views.
-        labels: the model output that is right, for each image of the block.
+        labels: for each member that is asked, by its place, the output that is right for each image of the block.
     """
-    record = Record(meter.conditions, len(decoded.views))
+    records = {place: Record(meter.conditions, len(decoded.views)) for place in labels}
     for start, stop in _spans(len(decoded.views), meter.batch_size):
-        _measure_batch(meter, decoded.views[start:stop], labels[start:stop], record, slice(start, stop))
+        span = slice(start, stop)
+        _measure_batch(meter, decoded.views[span], {p: one[span] for p, one in labels.items()}, records, span)
+    return {place: _finished(meter, record, decoded, place) for place, record in records.items()}
+
+
+def _finished(meter: Meter, record: "Record", decoded: DecodedBlock, place: int) -> Measured:
     outcomes = record.outcomes()
     status = _status(meter, outcomes, decoded.status)
-    return {
-        condition: _with_views(meter, condition, values, decoded) for condition, values in outcomes.items()
-    }, status
+    told = {condition: _with_views(meter, condition, values, decoded) for condition, values in outcomes.items()}
+    return Measured(told, status, meter.members[place].forward.restart())
 
 
 class Record:
@@ -124,55 +156,59 @@ def outcome(logits: Float[torch.Tensor, "n classes"], labels: Int[torch.Tensor, 
 def _measure_batch(
     meter: Meter,
     views: Sequence[tuple[View, ...] | None],
-    labels: Int[np.ndarray, " n"],
-    record: Record,
+    labels: Mapping[int, Int[np.ndarray, " n"]],
+    records: Mapping[int, Record],
     images: slice,
 ) -> None:
-    """Record the outcomes of some of the block's images under every condition."""
-    padded = torch.zeros(meter.batch_size, dtype=torch.int64)
-    padded[: len(labels)] = torch.from_numpy(labels.astype(np.int64))
-    padded = padded.to(meter.device)
-    counts: set[int] = set()
+    """Record the outcomes of some of the block's images under every condition, for each member that is asked."""
+    padded = {place: _padded(one, meter) for place, one in labels.items()}
 
     def measure(condition: Condition, batch: Float[torch.Tensor, "n c h w"], **more: torch.Tensor) -> None:
-        logits = _logits(meter.classifier, batch)
-        counts.add(logits.shape[1])
-        if len(counts) > 1 or max(counts) <= labels.max():
-            spec = meter.classifier.spec
-            raise ModelError(f"{spec} gives now {logits.shape[1]} classes; they must always be as many.")
-        record.put(condition, images, outcome(logits, padded) | more)
-        meter.tick(len(views))
+        for place, own in padded.items():
+            member = meter.members[place]
+            logits = _logits(member, batch)
+            if (count := logits.shape[1]) != member.outputs:
+                spec = member.classifier.spec
+                raise ModelError(f"{spec} gives now {count} classes, not {member.outputs} as at first.")
+            records[place].put(condition, images, outcome(logits, own) | more)
+            meter.tick(len(views))
 
     for place, look in enumerate(meter.looks):
         pixels = _stack([several[place] if several else None for several in views], meter).to(meter.device)
         unfiltered = CLEAN if look is None else Condition(ALL_PASS, look)
         if unfiltered in meter.conditions and unfiltered not in meter.copies:
-            measure(unfiltered, meter.classifier.preprocess.normalise(pixels))
+            measure(unfiltered, meter.preprocess.normalise(pixels))
         if look in meter.banks:
             for name, cutoff, batch, outside in meter.banks[look](pixels):
                 measure(Condition(name, look, cutoff), batch, out_of_range=outside)
     for condition, source in meter.copies.items():
-        record.copy(source, condition, images)
+        for record in records.values():
+            record.copy(source, condition, images)
 
 
-def _logits(classifier: Classifier, images: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
+def _padded(labels: Int[np.ndarray, " n"], meter: Meter) -> Int[torch.Tensor, " batch"]:
+    padded = torch.zeros(meter.batch_size, dtype=torch.int64)
+    padded[: len(labels)] = torch.from_numpy(labels.astype(np.int64))
+    return padded.to(meter.device)
+
+
+def _logits(member: Member, images: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
+    spec = member.classifier.spec
     try:
-        return classifier.logits(images)
+        return member.forward(images)
     except BandscopeError:
         raise
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{classifier.spec} does not fit into the memory of {images.device} with {len(images)} images a forward "
-            "pass; start again with --overwrite and a smaller --batch-size."
-        ) from error
     except Exception as error:  # a network may fail with anything
+        if is_full(error):
+            where = f"the memory of {images.device}, not even with one image a forward pass"
+            raise ModelError(f"{spec} does not fit into {where}.") from error
         shape = " x ".join(map(str, images.shape))
         reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ModelError(f"{classifier.spec} fails on a batch of {shape}: {reason}") from error
+        raise ModelError(f"{spec} fails on a batch of {shape}: {reason}") from error
 
 
 def _stack(views: Sequence[View | None], meter: Meter) -> UInt8[torch.Tensor, "n h w c"]:
-    preprocess = meter.classifier.preprocess
+    preprocess = meter.preprocess
     pixels = np.zeros((meter.batch_size, *preprocess.size, preprocess.channels), dtype=np.uint8)
     for row, view in zip(pixels, views, strict=False):
         if view is not None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import torch
 
+from bandscope.classifiers.backends import BACKENDS, DEFAULT, unfit
 from bandscope.classifiers.base import Classifier
 from bandscope.errors import InputError, StoreError
 
 DEFAULT_BATCH = 32
 BLOCK_IMAGES = 32  # at least so many images a block: fewer would make many small files
 MAX_THREADS = 1024  # more would be a typing error, and OpenMP dies of it
+AUTO = "auto"
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -23,14 +25,21 @@ class Request:
     threads: int | None = None
     device: str | None = None
     precision: str | None = None
+    backend: str | None = None
 
     def __post_init__(self) -> None:
-        if self.batch_size not in (None, "auto") and not _is_count(self.batch_size):
+        if self.batch_size not in (None, AUTO) and not _is_count(self.batch_size):
             raise InputError(f"batch_size={self.batch_size!r} is not possible; give a number >= 1 or 'auto'.")
         if self.threads is not None and not (_is_count(self.threads) and self.threads <= MAX_THREADS):
             raise InputError(f"threads={self.threads!r} is not possible; give a number from 1 to {MAX_THREADS}.")
-        if self.precision not in (None, *DTYPES):
-            raise InputError(f"precision={self.precision!r} is not known; there are {', '.join(DTYPES)}.")
+        for name, given, known in (("precision", self.precision, DTYPES), ("backend", self.backend, BACKENDS)):
+            if given not in (None, AUTO, *known):
+                raise InputError(f"{name}={given!r} is not known; there are {', '.join((*known, AUTO))}.")
+
+    @property
+    def open(self) -> bool:
+        """Whether a measurement shall settle the backend or the precision."""
+        return AUTO in (self.precision, self.backend)
 
 
 def _is_count(value: object) -> bool:
@@ -46,6 +55,7 @@ class Plan:
     threads: int
     device: str
     precision: str
+    backend: str = DEFAULT  # what stores were made with that do not say
 
     @property
     def dtype(self) -> torch.dtype:
@@ -60,19 +70,24 @@ class Plan:
 def resolve_plan(request: Request, images: int, classifier: Classifier) -> Plan:
     """Settle every open setting, on this machine, before any work; moves the classifier to its device.
 
+    An "auto" of the backend or the precision counts as the default here: `choice.choose` settles it.
+
     The batch never exceeds the number of images: short batches are padded to full size, so that an image's
     numbers do not depend on how many others share its batch.
     """
     device = _device(request.device)
-    precision = request.precision or "fp32"
+    precision = "fp32" if request.precision in (None, AUTO) else request.precision
+    backend = DEFAULT if request.backend in (None, AUTO) else request.backend
     threads = request.threads or torch.get_num_threads()
+    if reason := unfit(classifier, backend, torch.device(device), DTYPES[precision]):
+        raise InputError(reason)
     classifier.prepare(torch.device(device), DTYPES[precision])
-    if request.batch_size == "auto":
+    if request.batch_size == AUTO:
         wanted = fastest_batch(classifier, device, threads, images)
     else:
         wanted = int(request.batch_size or DEFAULT_BATCH)
     batch = min(wanted, images)
-    return Plan(batch, batch * -(-BLOCK_IMAGES // batch), threads, device, precision)
+    return Plan(batch, batch * -(-BLOCK_IMAGES // batch), threads, device, precision, backend)
 
 
 def adopt_plan(request: Request, stored: dict[str, Any], images: int, classifier: Classifier) -> Plan:
@@ -81,11 +96,13 @@ def adopt_plan(request: Request, stored: dict[str, Any], images: int, classifier
         plan = Plan(**stored)
     except TypeError as error:
         raise StoreError(f"The store's plan cannot be read ({error}); start again with --overwrite.") from error
-    asked = {name: value for name, value in asdict(request).items() if value not in (None, "auto")}
+    asked = {name: value for name, value in asdict(request).items() if value not in (None, AUTO)}
     if "batch_size" in asked:
         asked["batch_size"] = min(asked["batch_size"], images)
     differing = [
-        f"{name}: {asked[name]} asked, {stored[name]} stored" for name in asked if asked[name] != stored[name]
+        f"{name}: {value} asked, {getattr(plan, name)} stored"
+        for name, value in asked.items()
+        if value != getattr(plan, name)
     ]
     if differing:
         raise StoreError(

@@ -1,26 +1,25 @@
 """The loop: every block that the store does not hold yet, and how a store grows by further conditions."""
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int
-from numpy.typing import NDArray
 
-from bandscope.classifiers.base import Classifier
+from bandscope.classifiers.backends import Forward, open_backend
 from bandscope.cube.store import Store, extending_path, retired_path
 from bandscope.datasets.base import ImageSource
-from bandscope.engine.conditions import Condition, Layout, Outcome, known_outcomes, probes_of, unknown_conditions
+from bandscope.engine.conditions import Condition, Layout, known_outcomes, probes_of, unknown_conditions
 from bandscope.engine.decode import Looks, decoded_blocks
 from bandscope.engine.filters import FilterBank
-from bandscope.engine.measure import Meter, blanked, measure_block
+from bandscope.engine.job import Job
+from bandscope.engine.measure import Measured, Member, Meter, blanked, measure_block
 from bandscope.engine.memory import keep_memory
-from bandscope.engine.plan import Plan
+from bandscope.engine.numerics import frozen_numerics
+from bandscope.engine.parts import InParts
 from bandscope.engine.share import ALONE, Share
 from bandscope.errors import DataError
 
@@ -28,15 +27,15 @@ from bandscope.errors import DataError
 Progress = Callable[[int, int, int], None]
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is measured: through which classifier, on which images, under which conditions and settings."""
+@runtime_checkable
+class Watch(Protocol):
+    """Who hears how the pilot of an adaptive audit goes."""
 
-    classifier: Classifier
-    source: ImageSource
-    labels: Int[np.ndarray, " images"]
-    layout: Layout
-    plan: Plan
+    def round(self, number: int) -> Progress:
+        """What follows the forward passes of a round, counted from 1."""
+
+    def chosen(self, images: int, radii: Sequence[float], new: int | None) -> None:
+        """The radii, and how many of them the pilot has added; None where the store had them all."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +46,32 @@ class Settings:
     strict: bool
     progress: Progress | None = None
     share: Share = ALONE
+    watch: Watch | None = None
 
 
-def run(job: Job, store: Store, settings: Settings) -> None:
-    """Measure and write every block of the share that the store does not hold; safe to kill and to repeat."""
-    done, mine = set(store.done()), settings.share.of(store.blocks)
-    todo = [block for block in mine if block not in done]
+def run(pairs: Sequence[tuple[Job, Store]], settings: Settings) -> None:
+    """Measure and write every block of the share that a store does not hold; safe to kill and to repeat.
+
+    Args:
+        pairs: what is measured, and where it goes. Several of them have the same images, crops, conditions, batches
+            and blocks: each image is then decoded and filtered once for all classifiers.
+        settings: how.
+    """
+    jobs, stores = zip(*pairs, strict=True)
+    job, mine = jobs[0], settings.share.of(stores[0].blocks)
+    done = [set(store.done()) for store in stores]
     if settings.strict:
-        _refuse_failures(job.source, store.statuses(done))
-    if todo and settings.share.alone:  # what is half written may be another's
-        store.tidy()
+        for store, blocks in zip(stores, done, strict=True):
+            _refuse_failures(job.source, store.statuses(blocks))
+    for store, blocks in zip(stores, done, strict=True):
+        if settings.share.alone and not blocks.issuperset(mine):  # what is half written may be another's
+            store.tidy()
     conditions = job.layout.conditions()
-    stored, total = (_passes(job, store, blocks, conditions) for blocks in (done.intersection(mine), mine))
-    tick = _ticker(settings, stored, total, sum(len(store.images_of(block)) for block in mine))
-    for block, outcomes, status in _measured(job, conditions, store, todo, settings, tick):
-        store.write(block, blanked(job.layout.arrays(outcomes), status))
+    stored = sum(_passes(job, stores[0], blocks.intersection(mine), conditions) for blocks in done)
+    total = len(pairs) * _passes(job, stores[0], mine, conditions)
+    tick = _ticker(settings, stored, total, sum(len(stores[0].images_of(block)) for block in mine))
+    for block, place, found in measured(jobs, conditions, _spans(stores, mine, done), settings, tick):
+        stores[place].write(block, blanked(job.layout.arrays(found.outcomes), found.status), parts=found.parts)
 
 
 def extend(job: Job, old: Store, known: Layout, new: Store, settings: Settings) -> None:
@@ -69,6 +79,7 @@ def extend(job: Job, old: Store, known: Layout, new: Store, settings: Settings) 
     done, held = set(new.done()), set(old.done())
     if settings.strict:
         _refuse_failures(job.source, (*old.statuses(held), *new.statuses(done)))
+    new.tidy()
     partly = [block for block in new.blocks if block in held]
     wholly = [block for block in new.blocks if block not in held]
     every = job.layout.conditions()
@@ -76,13 +87,13 @@ def extend(job: Job, old: Store, known: Layout, new: Store, settings: Settings) 
     total = _passes(job, new, partly, missing) + _passes(job, new, wholly, every)
     stored = _passes(job, new, done & held, missing) + _passes(job, new, done - held, every)
     tick = _ticker(settings, stored, total, new.images)
-    for block, outcomes, status in _measured(job, missing, new, [b for b in partly if b not in done], settings, tick):
+    for block, _, found in measured([job], missing, _spans([new], partly, [done]), settings, tick):
         before = old.read(block)
-        both = {**known_outcomes(known, job.layout, before), **outcomes}
-        failed = np.where(before["status"] != "ok", before["status"], status)
-        new.write(block, blanked(job.layout.arrays(both), failed))
-    for block, outcomes, status in _measured(job, every, new, [b for b in wholly if b not in done], settings, tick):
-        new.write(block, blanked(job.layout.arrays(outcomes), status))
+        both = {**known_outcomes(known, job.layout, before), **found.outcomes}
+        failed = np.where(before["status"] != "ok", before["status"], found.status)
+        new.write(block, blanked(job.layout.arrays(both), failed), parts=max(old.parts(block), found.parts))
+    for block, _, found in measured([job], every, _spans([new], wholly, [done]), settings, tick):
+        new.write(block, blanked(job.layout.arrays(found.outcomes), found.status), parts=found.parts)
     swap(old.path, new.path)
 
 
@@ -110,30 +121,49 @@ def discard_extension(path: Path) -> None:
     shutil.rmtree(extending_path(path), ignore_errors=True)
 
 
-def _measured(
-    job: Job,
+class Span(NamedTuple):
+    """A block to measure: the positions of its images, and the places of the jobs that still need it."""
+
+    block: int
+    positions: Sequence[int]
+    wanted: Sequence[int] = (0,)
+
+
+def _spans(stores: Sequence[Store], blocks: Iterable[int], done: Sequence[Collection[int]]) -> list[Span]:
+    """The blocks that some store does not hold."""
+    spans = (
+        Span(block, stores[0].images_of(block), [place for place, held in enumerate(done) if block not in held])
+        for block in blocks
+    )
+    return [span for span in spans if span.wanted]
+
+
+def measured(
+    jobs: Sequence[Job],
     conditions: Sequence[Condition],
-    store: Store,
-    blocks: Sequence[int],
+    spans: Sequence[Span],
     settings: Settings,
     tick: Callable[[int], None],
-) -> Iterator[tuple[int, dict[Condition, Outcome], NDArray[Any]]]:
-    """(block, what was measured under each of the conditions, status of its images)."""
-    if not blocks:
+) -> Iterator[tuple[int, int, Measured]]:
+    """(block, place of a job, what was measured) of each span, for each job that wants it."""
+    if not spans:
         return
-    with _frozen_numerics(job.plan.threads), keep_memory():
-        meter = _meter(job, conditions, tick)
-        looks = Looks(job.classifier.preprocess, meter.looks, job.layout.scales)
-        spans = ((block, store.images_of(block)) for block in blocks)
-        for decoded in decoded_blocks(job.source, looks, spans, workers=settings.workers, strict=settings.strict):
-            labels = job.labels[np.asarray(decoded.positions)]
-            outcomes, status = measure_block(meter, decoded, labels)
-            if settings.strict:
-                _refuse_failures(job.source, zip(decoded.positions, status, strict=True))
-            yield decoded.block, outcomes, status
+    job = jobs[0]
+    with frozen_numerics(job.plan.threads), keep_memory():
+        meter = _meter(jobs, conditions, tick)
+        looks = Looks(meter.preprocess, meter.looks, job.layout.scales)
+        pairs = ((span.block, span.positions) for span in spans)
+        blocks = decoded_blocks(job.source, looks, pairs, workers=settings.workers, strict=settings.strict)
+        for span, decoded in zip(spans, blocks, strict=True):
+            labels = {place: jobs[place].labels[np.asarray(span.positions)] for place in span.wanted}
+            for place, found in measure_block(meter, decoded, labels).items():
+                if settings.strict:
+                    _refuse_failures(job.source, zip(span.positions, found.status, strict=True))
+                yield span.block, place, found
 
 
-def _meter(job: Job, conditions: Sequence[Condition], tick: Callable[[int], None]) -> Meter:
+def _meter(jobs: Sequence[Job], conditions: Sequence[Condition], tick: Callable[[int], None]) -> Meter:
+    job = jobs[0]
     device, preprocess = torch.device(job.plan.device), job.classifier.preprocess
     looks = tuple(dict.fromkeys(condition.scale for condition in conditions))
     copies = job.layout.copies(conditions)
@@ -145,7 +175,7 @@ def _meter(job: Job, conditions: Sequence[Condition], tick: Callable[[int], None
         if probes
     }
     return Meter(
-        classifier=job.classifier,
+        members=tuple(Member(one.classifier, one.outputs, InParts(_forward(one))) for one in jobs),
         banks={look: banks[probes] for look, probes in filtered.items() if probes},
         layout=job.layout,
         looks=looks,
@@ -157,25 +187,16 @@ def _meter(job: Job, conditions: Sequence[Condition], tick: Callable[[int], None
     )
 
 
+def _forward(job: Job) -> Forward:
+    plan = job.plan
+    return open_backend(job.classifier, plan.backend, plan.batch_size, torch.device(plan.device), plan.dtype)
+
+
 def _refuse_failures(source: ImageSource, statuses: Iterable[tuple[int, str]]) -> None:
     """With --strict, stop at the first image that would count in no statistic."""
     for position, status in statuses:
         if status != "ok":
             raise DataError(f"{source.paths[position]} in {source.spec} is {status} (--strict stops at the first).")
-
-
-@contextmanager
-def _frozen_numerics(threads: int) -> Iterator[None]:
-    """Threads as planned, deterministic algorithms, no TF32; the caller's settings come back afterwards."""
-    cuda, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = torch.get_num_threads(), cuda.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
-    torch.set_num_threads(threads)
-    cuda.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = False, False, True, False
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before[0])
-        cuda.allow_tf32, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark = before[1:]
 
 
 def _ticker(settings: Settings, stored: int, total: int, images: int) -> Callable[[int], None]:

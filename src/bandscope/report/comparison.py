@@ -62,7 +62,7 @@ class Section:
 def terminal(report: Report) -> RenderableType:
     """The sections as tables; 100 columns are enough unless names are long, which are then folded."""
     parts: list[RenderableType] = []
-    for section in _sections(report):
+    for section in sections(report):
         table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
         for place, column in enumerate(section.columns):
             table.add_column(column, justify="left" if place < section.words else "right", overflow="fold")
@@ -70,14 +70,14 @@ def terminal(report: Report) -> RenderableType:
             table.add_row(*map(Text, row))
         parts += [Text(), Text(section.title, "bold"), *([table] if section.rows else [])]
         parts += [Text(note, "yellow") for note in section.notes]
-    return Group(*parts, Text(), Text(_method(report.comparison), "dim"))
+    return Group(*parts, Text(), Text(method(report.comparison), "dim"))
 
 
 def markdown(report: Report) -> str:
     """The sections as a page, with the differences at every condition."""
     baseline, *others = map(_escaped, report.comparison.common.names)
-    lines = [f"# {', '.join(others)} against {baseline}", "", _escaped(_method(report.comparison)), ""]
-    for section in [*_sections(report), *_every_condition(report.comparison)]:
+    lines = [f"# {', '.join(others)} against {baseline}", "", _escaped(method(report.comparison)), ""]
+    for section in [*sections(report), *_every_condition(report.comparison)]:
         lines += [f"## {_escaped(section.title)}", ""]
         if section.rows:
             marks = ["---" if place < section.words else "---:" for place in range(len(section.columns))]
@@ -100,7 +100,8 @@ def _escaped(text: str) -> str:
 # ---- sections
 
 
-def _sections(report: Report) -> Iterator[Section]:
+def sections(report: Report) -> Iterator[Section]:
+    """Every section that the terminal and the page share."""
     comparison = report.comparison
     yield _models(comparison.common)
     yield _clean(comparison)
@@ -115,7 +116,8 @@ def _sections(report: Report) -> Iterator[Section]:
         yield _verdicts(report.verdicts)
 
 
-def _method(comparison: Comparison) -> str:
+def method(comparison: Comparison) -> str:
+    """How the differences, their intervals and their p-values were made."""
     settings = comparison.bootstrap
     return (
         f"Differences are each model minus {comparison.common.names[0]}, on the same images, in percentage points or "

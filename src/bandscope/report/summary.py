@@ -13,6 +13,7 @@ from rich.text import Text
 from bandscope import analysis
 from bandscope.analysis.zoom import at_usual_zoom, scale_axis
 from bandscope.cube import status_ok
+from bandscope.report.choice import choice_lines
 from bandscope.report.grouping import Grouping
 
 EXTREMES = 3
@@ -33,7 +34,7 @@ def summary(cube: xr.DataTree, groups: Grouping) -> RenderableType:
     """
     one, named = at_usual_zoom(cube)
     parts: list[RenderableType] = [Text(), _clean(one, named), Text(), *_reach(one), *_hungry(one, groups)]
-    parts += [*_scale_law(cube), Text()]
+    parts += [*_scale_law(cube), *(Text(f"Forward passes: {line}") for line in choice_lines(cube.attrs)[:1]), Text()]
     if left_out := _left_out(cube):
         parts.insert(0, left_out)
     return Group(*parts)

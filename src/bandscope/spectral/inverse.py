@@ -51,11 +51,13 @@ class Inverse:
     def __call__(self, spectrum: Complex[torch.Tensor, "*n h half"]) -> Float[torch.Tensor, "*n h w"]:
         """The images whose half spectrum is `spectrum * gain`, complex64 in, float32 out."""
         if self.method == "whole":
-            return torch.fft.irfft2(spectrum * self._gain, s=self._size)
+            whole: torch.Tensor = torch.fft.irfft2(spectrum * self._gain, s=self._size)
+            return whole
         kept = spectrum[..., : self._columns]
         if self.method == "columns":
             columns = torch.fft.ifft(kept * self._gain, dim=-2)
-            return torch.fft.irfft(columns, n=self._size[1], dim=-1)
+            rows: torch.Tensor = torch.fft.irfft(columns, n=self._size[1], dim=-1)
+            return rows
         columns = self._vertical @ (kept[..., self._rows, :] * self._gain)
         return torch.view_as_real(columns).flatten(-2) @ self._horizontal
 

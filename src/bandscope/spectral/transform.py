@@ -15,9 +15,9 @@ Array = np.ndarray | torch.Tensor
 
 
 def apply_gain(
-    images: Float[torch.Tensor, "*batch h w"], gain: Float[torch.Tensor, "h half"]
+    images: Float[torch.Tensor, "*batch h w"], gain: Float[torch.Tensor, "*gains h half"]
 ) -> Float[torch.Tensor, "*batch h w"]:
-    """Multiply the spectrum of real images by a gain on the half spectrum; differentiable, keeps dtype."""
+    """Multiply the spectrum of real images by a gain, or one for each; differentiable, keeps dtype."""
     height, width = images.shape[-2:]
     filtered: torch.Tensor = torch.fft.irfft2(torch.fft.rfft2(images) * gain, s=(height, width))
     return filtered

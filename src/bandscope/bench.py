@@ -1,0 +1,82 @@
+"""`bandscope.bench`: what bounds an audit of a classifier on this machine."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bandscope.classifiers import Classifier, load_classifier, probe_outputs
+from bandscope.conventions import Convention
+from bandscope.datasets import ImageSource, load_source
+from bandscope.engine.conditions import Layout
+from bandscope.engine.floor import Pass, Rest, passes, rest
+from bandscope.engine.photographs import Photographs
+from bandscope.engine.plan import Plan, Request, resolve_plan
+from bandscope.engine.subject import Subject
+from bandscope.probes import HighPass, LowPass, default_radii, resolve
+
+
+@dataclass(frozen=True)
+class Bench:
+    """The parts of an audit, timed.
+
+    Attributes:
+        classifier: whose audit.
+        plan: batch size, threads, device.
+        conditions: of the default audit, forward passes of each image.
+        forward: a row for each way to run the network, as it is measured.
+        rest: everything else.
+    """
+
+    classifier: Classifier
+    plan: Plan
+    conditions: int
+    forward: Iterator[Pass]
+    rest: Rest
+
+
+def bench(
+    model: str | torch.nn.Module | Callable[..., Any] | Classifier = "planted",
+    data: str | ImageSource | None = None,
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    batch_size: int | None = None,
+    threads: int | None = None,
+    device: str | None = None,
+) -> Bench:
+    """Time what an audit is made of: the forward pass by every backend and precision, filters, decoding, storing.
+
+    Args:
+        model: as of `audit`.
+        data: images to decode, as of `audit`; by default JPEG files of 500 x 375 pixels in memory.
+        weights: as of `audit`.
+        overrides: as of `audit`.
+        batch_size: images a forward pass (32).
+        threads: of the classifier on CPU.
+        device: as of `audit`.
+
+    Raises:
+        InputError, ModelError, DataError: as `audit`.
+    """
+    path = None if weights is None else Path(weights)
+    classifier = load_classifier(model, weights=path, overrides=overrides)
+    source = Photographs(batch_size or 32) if data is None else load_source(data)
+    size = classifier.preprocess.size
+    radii = default_radii(size)
+    layout = Layout(resolve([LowPass(radii), HighPass(radii)], size), Convention())
+    request = Request(batch_size, threads, device)
+    labels = np.zeros(len(source), dtype=np.int64)
+    subject = Subject(classifier, source, labels, probe_outputs(classifier), layout, request)
+    job = subject.job(resolve_plan(request, len(source), classifier), layout)
+    return Bench(
+        classifier,
+        job.plan,
+        layout.forward_passes(layout.conditions()),
+        passes(job),
+        rest(job, subject.header(job.plan, layout)),
+    )

@@ -1,0 +1,245 @@
+"""`auto`: the backend and precision that finish an audit first, accepted only if they give the same answers.
+
+Candidates are timed on a batch, setup counted, and those that are faster are held against eager float32 on a probe: a
+seeded sample of the audit's own images under conditions spread over its own. The fastest that passes is frozen into
+the store, and the figures of the check are kept beside it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from scipy.stats import binomtest
+
+from bandscope.classifiers.backends import BACKENDS, DEFAULT, PRECISIONS, Forward, open_backend, unfit
+from bandscope.datasets.base import ImageSource
+from bandscope.engine.conditions import CLEAN, Condition, probes_of
+from bandscope.engine.decode import Looks, decoded_blocks
+from bandscope.engine.filters import FilterBank
+from bandscope.engine.job import Job
+from bandscope.engine.memory import keep_memory
+from bandscope.engine.numerics import frozen_numerics
+from bandscope.engine.plan import AUTO, DTYPES, Plan, Request
+from bandscope.errors import BandscopeError, ModelError
+
+MIN_AGREEMENT = 0.99  # share of predictions that must be those of eager float32
+MAX_SHIFT = 0.25  # of the half-width of its 95 % interval: how far a point of the curve may move
+CONDITIONS = 9  # of the probe, the clean image among them
+MAX_BATCHES = 4  # of the probe
+PROBE_SHARE = 0.05  # of the audit's forward passes that the probe may cost
+# Seconds that a backend takes to get ready, from which follows whether it can pay at all; measured afterwards.
+SETUP = {"eager": 0.0, "openvino": 3.0, "onnxruntime": 4.0, "compiled": 14.0}
+WORTH_CHOOSING = 20.0  # seconds of an audit in eager fp32: of a shorter one no choice can pay
+WORTH = 0.2  # of the time of the best so far: a longer setup is not tried
+
+
+@dataclass
+class Trial:
+    """One candidate: what it costs, and whether it gives the same answers.
+
+    Attributes:
+        backend, precision: of the candidate.
+        verdict: "chosen", "slower", or why it was not taken.
+        setup: seconds until the first batch.
+        milliseconds: of a forward pass, an image.
+        agreement: share of the probe's predictions that are those of eager fp32.
+        shift: largest move of a point of the probe's curve, in half-widths of its interval.
+    """
+
+    backend: str
+    precision: str
+    verdict: str = "slower"
+    setup: float | None = None
+    milliseconds: float | None = None
+    agreement: float | None = None
+    shift: float | None = None
+
+    def seconds(self, passes: int) -> float:
+        """Of an audit of so many forward passes; for ever where it was not timed."""
+        return (self.setup or 0.0) + passes * self.milliseconds / 1e3 if self.milliseconds else float("inf")
+
+
+def choose(job: Job, request: Request) -> tuple[Plan, dict[str, Any]]:
+    """The job's plan with backend and precision settled, and what the choice rests on, ready for JSON.
+
+    Args:
+        job: its plan is complete but for the backend and the precision, which count as eager and fp32.
+        request: "auto" for one of them, or for both.
+    """
+    passes = len(job.source) * job.layout.forward_passes(job.layout.conditions())
+    best = reference = Trial("eager", "fp32")
+    trials, checked = [reference], {"images": 0, "conditions": 0}
+    with frozen_numerics(job.plan.threads), keep_memory():
+        forward = _opened(job, reference)
+        reference.milliseconds = _milliseconds(forward, job)
+        if reference.seconds(passes) >= WORTH_CHOOSING:
+            probe = _Probe(job, passes)
+            expected = probe.answers(forward)
+            checked = {"images": len(probe.labels), "conditions": len(probe.conditions)}
+            for backend, precision in _candidates(request):
+                trial, candidate = _timed(job, backend, precision, best.seconds(passes))
+                trials.append(trial)
+                if candidate and trial.seconds(passes) < best.seconds(passes):
+                    best = trial if _agrees(trial, candidate, probe, expected) else best
+    best.verdict = "chosen"
+    plan = replace(job.plan, backend=best.backend, precision=best.precision)
+    return plan, {**checked, "forward_passes": passes, "trials": [asdict(trial) for trial in trials]}
+
+
+def _candidates(request: Request) -> Iterator[tuple[str, str]]:
+    """What is left open, but for eager fp32, quick setups first."""
+    backends = sorted(BACKENDS, key=SETUP.__getitem__) if request.backend == AUTO else (request.backend or DEFAULT,)
+    for backend in backends:
+        for name, dtype in DTYPES.items():
+            fits = dtype in PRECISIONS[backend] and request.precision in (
+                AUTO,
+                name,
+                None if name == "fp32" else name,
+            )
+            if fits and (backend, name) != ("eager", "fp32"):
+                yield backend, name
+
+
+def _timed(job: Job, backend: str, precision: str, best: float) -> tuple[Trial, Forward | None]:
+    """A candidate and its forward pass, timed; None where it cannot be had, or where its setup cannot pay."""
+    trial = Trial(backend, precision)
+    if reason := unfit(job.classifier, backend, torch.device(job.plan.device), DTYPES[precision]):
+        trial.verdict = reason
+    elif SETUP[backend] > WORTH * best:
+        trial.verdict = f"takes about {SETUP[backend]:.0f} s to set up, and the whole audit {best:.0f} s"
+    else:
+        try:
+            forward = _opened(job, trial)
+            trial.milliseconds = _milliseconds(forward, job)
+        except BandscopeError as error:
+            trial.verdict = str(error)
+        else:
+            return trial, forward
+    return trial, None
+
+
+def _opened(job: Job, trial: Trial) -> Forward:
+    start = time.perf_counter()
+    forward = open_backend(
+        job.classifier,
+        trial.backend,
+        job.plan.batch_size,
+        torch.device(job.plan.device),
+        DTYPES[trial.precision],
+    )
+    trial.setup = time.perf_counter() - start
+    return forward
+
+
+def _milliseconds(forward: Forward, job: Job) -> float:
+    """Of an image, the best of three batches after one to warm up."""
+    preprocess, images = job.classifier.preprocess, job.plan.batch_size
+    batch = torch.zeros(images, preprocess.channels, *preprocess.size, device=job.plan.device)
+    seconds = []
+    for _ in range(4):
+        start = time.perf_counter()
+        _run(forward, batch).sum().item()  # .item() waits for the device
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * min(seconds[1:]) / images
+
+
+def _agrees(trial: Trial, forward: Forward, probe: "_Probe", expected: Int[np.ndarray, "conditions images"]) -> bool:
+    """Whether a candidate gives the answers of eager fp32 on the probe; what was found is written into the trial."""
+    try:
+        answers = probe.answers(forward)
+    except BandscopeError as error:
+        trial.verdict = str(error)
+        return False
+    trial.agreement = float((answers == expected).mean())
+    trial.shift = max(shifts(expected == probe.labels, answers == probe.labels))
+    if trial.agreement >= MIN_AGREEMENT and trial.shift <= MAX_SHIFT:
+        return True
+    trial.verdict = (
+        f"other answers: {trial.agreement:.1%} agree ({MIN_AGREEMENT:.0%} are needed), a point of the curve moves by "
+        f"{trial.shift:.2f} of its interval's half-width ({MAX_SHIFT} is allowed)"
+    )
+    return False
+
+
+def shifts(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> list[float]:
+    """How far accuracies move, each in half-widths of the 95 % Wilson interval of the one before.
+
+    Args:
+        before: for each condition, whether each image is right.
+        after: the same, computed in another way.
+    """
+    moved: list[float] = []
+    for was, now in zip(before, after, strict=True):
+        interval = binomtest(int(was.sum()), len(was)).proportion_ci(0.95, method="wilson")
+        moved.append(float(abs(now.mean() - was.mean()) / ((interval.high - interval.low) / 2)))
+    return moved
+
+
+class _Probe:
+    """Images and conditions on which answers are compared; only pixels are kept, filters are applied anew."""
+
+    def __init__(self, job: Job, passes: int) -> None:
+        batch = job.plan.batch_size
+        affordable = int(PROBE_SHARE * passes / (CONDITIONS * batch))
+        count = min(len(job.source), batch * min(max(affordable, 1), MAX_BATCHES))
+        positions = np.sort(np.random.default_rng(0).choice(len(job.source), count, replace=False))
+        self._views = _pixels(job, positions)
+        self.labels = job.labels[[position for position, _ in self._views]]
+        self.conditions = _spread(job)
+        probes = probes_of(self.conditions, job.layout.probes)
+        device = torch.device(job.plan.device)
+        self._bank = FilterBank(probes, job.layout.convention, job.classifier.preprocess, device)
+        self._job = job
+
+    def answers(self, forward: Forward) -> Int[np.ndarray, "conditions images"]:
+        """The predicted class of every image under every condition of the probe."""
+        batch, size = self._job.plan.batch_size, len(self._views)
+        columns = []
+        for start in range(0, size, batch):
+            pixels = np.stack([view for _, view in self._views[start : start + batch]])
+            full = np.zeros((batch, *pixels.shape[1:]), dtype=np.uint8)
+            full[: len(pixels)] = pixels
+            rows = [_run(forward, images).argmax(1)[: len(pixels)] for images in self._shown(torch.from_numpy(full))]
+            columns.append(torch.stack(rows).cpu().numpy())
+        return np.concatenate(columns, axis=1)
+
+    def _shown(self, pixels: torch.Tensor) -> Iterator[Float[torch.Tensor, "n c h w"]]:
+        pixels = pixels.to(self._job.plan.device)
+        yield self._job.classifier.preprocess.normalise(pixels)
+        for _, _, images, _ in self._bank(pixels):
+            yield images
+
+
+def _run(forward: Forward, batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
+    try:
+        return forward(batch)
+    except BandscopeError:
+        raise
+    except Exception as error:  # compilers and engines fail with anything
+        raise ModelError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+
+
+def _pixels(job: Job, positions: Int[np.ndarray, " n"]) -> list[tuple[int, np.ndarray]]:
+    """Position and crop of those images that can be decoded; some must."""
+    source: ImageSource = job.source
+    looks = Looks(job.classifier.preprocess, (None,))
+    found = []
+    for block in decoded_blocks(source, looks, [(0, positions.tolist())], workers=4, strict=False):
+        for position, views in zip(block.positions, block.views, strict=True):
+            if views is not None:
+                found.append((position, views[0].pixels))
+    if not found:
+        raise ModelError(f"none of {len(positions)} images of {source.spec} can be decoded: nothing to compare on")
+    return found
+
+
+def _spread(job: Job) -> tuple[Condition, ...]:
+    """The clean image and filters evenly spread over those of the job, looked at without zoom."""
+    own = [c for c in job.layout.conditions() if c.cutoff is not None and job.layout.plainest(c) == c]
+    filters = list(dict.fromkeys(c._replace(scale=None) for c in own))
+    places = np.linspace(0, len(filters) - 1, min(CONDITIONS - 1, len(filters))).round().astype(int)
+    return CLEAN, *(filters[place] for place in places)

@@ -1,0 +1,232 @@
+"""What an audit is made of, timed on this machine: forward passes, filters, statistics, decoding, storing.
+
+The floor is the forward pass: everything else is held against it.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from bandscope.classifiers.backends import BACKENDS, PRECISIONS, Forward, open_backend, unfit
+from bandscope.classifiers.torch_classifier import TorchClassifier
+from bandscope.cube.schema import CubeHeader
+from bandscope.cube.store import Store
+from bandscope.datasets.base import ImageSource
+from bandscope.engine.conditions import Layout
+from bandscope.engine.decode import Looks
+from bandscope.engine.filters import FilterBank
+from bandscope.engine.job import Job
+from bandscope.engine.measure import outcome
+from bandscope.engine.memory import keep_memory
+from bandscope.engine.numerics import frozen_numerics
+from bandscope.engine.plan import DTYPES
+from bandscope.errors import BandscopeError, ImageError, ModelError
+
+ROUNDS = 3  # of each forward pass, after one to warm up; the best counts
+DECODED = 64  # images at most
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass.
+
+    Attributes:
+        name: backend, precision and, of eager PyTorch, the memory format.
+        setup: seconds until the first batch; None where it cannot be had.
+        milliseconds: an image; None where it cannot be had.
+        reason: why not.
+    """
+
+    name: str
+    setup: float | None = None
+    milliseconds: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Rest:
+    """What an audit does beside its forward passes.
+
+    Attributes:
+        filtering: milliseconds an image and condition, the forward transform shared out.
+        statistics: milliseconds an image and condition.
+        decoding: milliseconds an image of one thread: read, decode, resize, crop.
+        storing: milliseconds an image and condition, from the arrays to the files.
+        stored: bytes an image and condition, before compression.
+    """
+
+    filtering: float
+    statistics: float
+    decoding: float
+    storing: float
+    stored: float
+
+    def milliseconds(self, conditions: int, cores: int) -> float:
+        """Of all of it, an image and condition: decoding threads share the cores with everything else."""
+        return self.filtering + self.statistics + self.storing + self.decoding / conditions / cores
+
+
+def passes(job: Job) -> Iterator[Pass]:
+    """Every backend and precision on batches of the job's size, and eager fp32 in PyTorch's own memory format.
+
+    A candidate that is not installed, or does not take the network, comes with the reason.
+    """
+    with frozen_numerics(job.plan.threads), keep_memory():
+        if isinstance(job.classifier, TorchClassifier):
+            yield _timed(job, "eager fp32, contiguous", lambda: _contiguous(job))
+        for backend in BACKENDS:
+            for name, dtype in DTYPES.items():
+                if dtype not in PRECISIONS[backend]:
+                    continue
+                title = f"{backend} {name}"
+                if reason := unfit(job.classifier, backend, torch.device(job.plan.device), dtype):
+                    yield Pass(title, reason=reason)
+                else:
+                    yield _timed(job, title, partial(_opened, job, backend, dtype))
+
+
+def timed_pass(job: Job, backend: str, dtype: torch.dtype) -> Pass:
+    """One of them.
+
+    Raises:
+        ModelError: it cannot be had.
+    """
+    with frozen_numerics(job.plan.threads), keep_memory():
+        found = _timed(job, f"{backend} {job.plan.precision}", partial(_opened, job, backend, dtype))
+    if found.milliseconds is None:
+        raise ModelError(f"{job.classifier.spec} cannot be timed: {found.reason}")
+    return found
+
+
+def _opened(job: Job, backend: str, dtype: torch.dtype) -> Forward:
+    return open_backend(job.classifier, backend, job.plan.batch_size, torch.device(job.plan.device), dtype)
+
+
+def _contiguous(job: Job) -> Forward:
+    """Eager fp32 as most scripts run it: channels first, in the network and in the batch."""
+    classifier = job.classifier
+    assert isinstance(classifier, TorchClassifier)
+    classifier.prepare(torch.device(job.plan.device), torch.float32)
+    classifier.module.to(memory_format=torch.contiguous_format)
+    return torch.inference_mode()(classifier.module)
+
+
+def _timed(job: Job, name: str, opened: Callable[[], Forward]) -> Pass:
+    start = time.perf_counter()
+    try:
+        forward = opened()
+        setup = time.perf_counter() - start
+        return Pass(name, setup, pass_milliseconds(forward, job))
+    except BandscopeError as error:
+        return Pass(name, reason=str(error))
+    except Exception as error:  # compilers and engines fail with anything
+        return Pass(name, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+
+
+def pass_milliseconds(forward: Forward, job: Job) -> float:
+    """Of an image, the best of some batches after one to warm up."""
+    batch = _batch(job)
+    seconds = [_seconds(lambda: _wait(forward(batch))) for _ in range(1 + ROUNDS)]
+    return 1e3 * min(seconds[1:]) / len(batch)
+
+
+def rest(job: Job, header: CubeHeader) -> Rest:
+    """The other work of a job; images are read from its source, a store is written and deleted."""
+    with frozen_numerics(job.plan.threads), keep_memory(), torch.inference_mode():
+        conditions = job.layout.forward_passes(job.layout.conditions())
+        pixels, decoding = _decoded(job)
+        labels = torch.zeros(len(pixels), dtype=torch.int64, device=pixels.device)
+        classes = len(header.classes)
+        logits = torch.randn(len(pixels), classes, device=pixels.device)
+        statistics = min(_seconds(lambda: outcome(logits, labels)) for _ in range(5)) / len(pixels)
+        filtering = _filtering(job, pixels)
+        storing, stored = _storing(job, header)
+    images = min(job.plan.block_size, len(job.source))
+    return Rest(
+        filtering=1e3 * filtering,
+        statistics=1e3 * statistics,
+        decoding=1e3 * decoding,
+        storing=1e3 * storing / images / conditions,
+        stored=stored / images / conditions,
+    )
+
+
+def _decoded(job: Job) -> tuple[torch.Tensor, float]:
+    """A batch of the source's crops, and the seconds that one thread takes for one of them."""
+    looks = Looks(job.classifier.preprocess, (None,))
+    crops, seconds = [], []
+    for position in _positions(job.source):
+        start = time.perf_counter()
+        try:
+            crops.append(looks(job.source, position)[0].pixels)
+        except ImageError:
+            continue
+        seconds.append(time.perf_counter() - start)
+    size = job.classifier.preprocess.size
+    if not crops:
+        crops, seconds = [np.zeros((*size, job.classifier.preprocess.channels), np.uint8)], [0.0]
+    batch = [crops[place % len(crops)] for place in range(job.plan.batch_size)]
+    return torch.from_numpy(np.stack(batch)).to(job.plan.device), float(np.mean(seconds))
+
+
+def _positions(source: ImageSource) -> list[int]:
+    places = np.linspace(0, len(source) - 1, min(DECODED, len(source)))
+    return [int(place) for place in places.round()]
+
+
+def _filtering(job: Job, pixels: torch.Tensor) -> float:
+    """Seconds an image and condition: every filter of the layout on one batch."""
+    layout: Layout = job.layout
+    if not layout.probes:
+        return 0.0
+    bank = FilterBank(layout.probes, layout.convention, job.classifier.preprocess, pixels.device)
+
+    def all_filters() -> None:
+        for _, _, images, outside in bank(pixels):
+            _wait(images)
+            _wait(outside)
+
+    all_filters()
+    filters = sum(len(probe.cutoffs) for probe in layout.probes)
+    return min(_seconds(all_filters) for _ in range(ROUNDS)) / len(pixels) / filters
+
+
+def _storing(job: Job, header: CubeHeader) -> tuple[float, float]:
+    """Seconds to write a block, and its bytes before compression."""
+    images = min(job.plan.block_size, len(job.source))
+    cut = replace(header, labels=header.labels[:images], sources=header.sources[:images])
+    with tempfile.TemporaryDirectory(prefix="bandscope-") as folder:
+        store = Store.create(Path(folder) / "floor.zarr", cut, images)
+        random = np.random.default_rng(0)
+        arrays = {
+            name: random.random(array.shape).astype(array.dtype) if array.dtype.kind == "f" else array
+            for name, array in store.read(0).items()
+        }
+        seconds = _seconds(lambda: store.write(0, arrays))
+    return seconds, float(sum(array.nbytes for array in arrays.values()))
+
+
+def _batch(job: Job) -> Float[torch.Tensor, "n c h w"]:
+    preprocess = job.classifier.preprocess
+    random = torch.Generator().manual_seed(0)
+    shape = (job.plan.batch_size, preprocess.channels, *preprocess.size)
+    return torch.randn(shape, generator=random).to(job.plan.device)
+
+
+def _wait(values: torch.Tensor) -> None:
+    """Wait for the device."""
+    if values.device.type != "cpu":
+        values.sum().item()
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -1,0 +1,434 @@
+"""Data sets of the Hugging Face library, written by it; what it reads back is the oracle."""
+
+import io
+import pickle
+import shutil
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import datasets
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from small_images import encoded, pixels, write_tree
+
+from bandscope.datasets import hf, load_source
+from bandscope.datasets.base import ImageSource
+from bandscope.datasets.hf import HuggingFace
+from bandscope.datasets.parquet import Parquet
+from bandscope.errors import DataError, ImageError, InputError
+from bandscope.labels import ClassLabel
+
+NAMES = ["n01443537 goldfish", "n02123045_tabby", "car"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    """What the library prepares goes into a folder of the test's own; its bars stay out of the way."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    datasets.disable_progress_bars()
+    yield
+    datasets.enable_progress_bars()
+
+
+def table(labels=(0, 2, 1, 0, 1), first=0, images=None, **more):
+    """A data set of noise; `more` are further columns as (feature, values)."""
+    images = images or [encoded(pixels(first + i)) for i in range(len(labels))]
+    features = {"image": datasets.Image(), "label": datasets.ClassLabel(names=NAMES)}
+    columns = {"image": [{"bytes": data, "path": None} for data in images], "label": list(labels)}
+    for name, (feature, values) in more.items():
+        features[name], columns[name] = feature, values
+    return datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    parts = {"train": table(), "test": table((1, 1, 0), first=5)}
+    datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def test_a_saved_data_set(saved):
+    source = HuggingFace(saved, split="train")
+    assert isinstance(source, ImageSource)
+    assert source.spec == f"hf:{saved}"
+    assert source.classes == (
+        ClassLabel("goldfish", "n01443537"),
+        ClassLabel("tabby", "n02123045"),
+        ClassLabel("car"),
+    )
+    assert source.labels.tolist() == [0, 2, 1, 0, 1]
+    assert source.labels.dtype == np.int32
+    assert list(source.paths) == [f"#{i}" for i in range(5)]
+    theirs = datasets.load_from_disk(str(saved))["train"]
+    for position in (4, 0, 2, 2):
+        np.testing.assert_array_equal(source[position], pixels(position))
+        np.testing.assert_array_equal(source[position], theirs[position]["image"])
+    for position in (5, -6):
+        with pytest.raises(IndexError):
+            source[position]
+
+
+def test_one_part_saved_alone(tmp_path):
+    table().save_to_disk(tmp_path / "one")
+    assert HuggingFace(tmp_path / "one", spec="hf:one").spec == "hf:one"
+    assert len(HuggingFace(tmp_path / "one")) == 5
+    with pytest.raises(InputError, match="is one part alone"):
+        HuggingFace(tmp_path / "one", split="test")
+    with pytest.raises(InputError, match="has no configurations"):
+        HuggingFace(tmp_path / "one", config="small")
+
+
+def test_shuffled_and_selected_rows(tmp_path):
+    """Rows that the library keeps as a list of positions."""
+    chosen = table((0, 1, 2, 0, 1, 2, 0)).shuffle(seed=3).select([5, 1, 4, 2])
+    chosen.save_to_disk(tmp_path / "some")
+    source = HuggingFace(tmp_path / "some")
+    assert source.labels.tolist() == chosen["label"]
+    for position in range(4):
+        np.testing.assert_array_equal(source[position], chosen[position]["image"])
+
+
+class TestFolders:
+    def test_of_class_folders(self, tmp_path):
+        names = [f"{part}/{name}/{i}.png" for part in ("train", "test") for name in ("cat", "dog") for i in range(2)]
+        root = write_tree(tmp_path / "data", {name: i for i, name in enumerate(names)})
+        source = load_source(f"hf:{root}")
+        assert source.spec == f"hf:{root}?split=test"
+        assert [label.name for label in source.classes] == ["cat", "dog"]
+        assert list(source.paths) == names[4:]
+        assert source.labels.tolist() == [0, 0, 1, 1]
+        np.testing.assert_array_equal(source[2], pixels(6))
+        assert source.fingerprint() != load_source(f"hf:{root}?split=train").fingerprint()
+        (root / names[6]).write_bytes(b"no image")
+        with pytest.raises(ImageError, match="not an image"):
+            source[2]
+        (root / names[6]).unlink()
+        with pytest.raises(ImageError, match="cannot be read: No such file"):
+            source[2]
+
+    def test_of_parquet_files(self, tmp_path):
+        (tmp_path / "data").mkdir()
+        table().to_parquet(tmp_path / "data" / "train-00000-of-00001.parquet")
+        table((2, 1), first=5).to_parquet(tmp_path / "data" / "test-00000-of-00001.parquet")
+        source, other = HuggingFace(tmp_path / "data"), Parquet(tmp_path / "data", split="test")
+        assert source.spec.endswith("?split=test")
+        assert source.classes == other.classes
+        assert source.labels.tolist() == other.labels.tolist() == [2, 1]
+        np.testing.assert_array_equal(source[1], other[1])
+
+    def test_of_files_that_are_no_data_set(self, tmp_path):
+        (tmp_path / "empty").mkdir()
+        with pytest.raises(DataError, match="cannot be opened: "):
+            HuggingFace(tmp_path / "empty")
+        (tmp_path / "bad").mkdir()
+        (tmp_path / "bad" / "test.parquet").write_text("not parquet")
+        with pytest.raises(DataError, match="cannot be opened: "):
+            HuggingFace(tmp_path / "bad")
+
+    def test_with_configurations(self, tmp_path):
+        root = tmp_path / "data"
+        for config in ("small", "large"):
+            (root / config).mkdir(parents=True)
+            table((0,) if config == "small" else (1, 2)).to_parquet(root / config / "test.parquet")
+        configs = "".join(f"- config_name: {name}\n  data_files: {name}/*.parquet\n" for name in ("small", "large"))
+        (root / "README.md").write_text(f"---\nconfigs:\n{configs}---\n")
+        assert len(HuggingFace(root, config="large")) == 2
+        with pytest.raises(InputError, match=r"several configurations: 'small', 'large'; say which: \?config=NAME"):
+            HuggingFace(root)
+        with pytest.raises(InputError, match=r"no configuration 'lrge'; it has .*Did you mean 'large'"):
+            HuggingFace(root, config="lrge")
+
+
+class TestSplits:
+    @pytest.mark.parametrize(
+        ("names", "expected"),
+        [
+            (["train", "validation", "test"], "test"),
+            (["train", "validation"], "validation"),
+            (["valid", "train"], "valid"),
+            (["train"], "train"),
+        ],
+    )
+    def test_the_held_out_part_is_the_default(self, tmp_path, names, expected):
+        parts = {name: table((0,) * (i + 1)) for i, name in enumerate(names)}
+        datasets.DatasetDict(parts).save_to_disk(tmp_path / "saved")
+        source = HuggingFace(tmp_path / "saved", spec="hf:saved?label=label")
+        assert source.spec == f"hf:saved?label=label&split={expected}"
+        assert len(source) == names.index(expected) + 1
+
+    def test_unknown_and_undecided(self, saved, tmp_path):
+        with pytest.raises(InputError, match=r"no split 'tset'; it has 'train', 'test'\. Did you mean 'test'"):
+            HuggingFace(saved, split="tset")
+        datasets.DatasetDict({"a": table(), "b": table()}).save_to_disk(tmp_path / "ab")
+        with pytest.raises(InputError, match=r"several splits: 'a', 'b'; say which: \?split=NAME"):
+            HuggingFace(tmp_path / "ab")
+
+
+class TestColumns:
+    @pytest.fixture
+    def make(self, tmp_path):
+        def made(**more):
+            table(**more).save_to_disk(tmp_path / "one")
+            return tmp_path / "one"
+
+        return made
+
+    def test_of_another_name_are_found_by_type(self, tmp_path):
+        renamed = table().rename_columns({"image": "jpg", "label": "fine"})
+        renamed.save_to_disk(tmp_path / "one")
+        assert HuggingFace(tmp_path / "one").labels.tolist() == [0, 2, 1, 0, 1]
+
+    def test_several_labels(self, make):
+        coarse = datasets.ClassLabel(names=["animal", "thing"]), [0, 1, 0, 0, 0]
+        root = make(coarse=coarse, year=(datasets.Value("int32"), [7, 8, 7, 7, 7]))
+        with pytest.raises(
+            DataError,
+            match=r"several columns could be the label: label, coarse\. Say which: \?label=NAME; its columns are "
+            r"image \(Image\), label \(ClassLabel\), coarse \(ClassLabel\), year \(Value of int32\)",
+        ):
+            HuggingFace(root)
+        assert HuggingFace(root, label="coarse").labels.tolist() == [0, 1, 0, 0, 0]
+        assert [label.name for label in HuggingFace(root, label="year").classes] == ["7", "8"]
+
+    def test_several_images(self, make):
+        masks = [{"bytes": encoded(pixels(20 + i)), "path": None} for i in range(5)]
+        root = make(mask=(datasets.Image(), masks))
+        with pytest.raises(
+            DataError, match=r"several columns could be the image: image, mask\. Say which: \?image=NAME"
+        ):
+            HuggingFace(root)
+        np.testing.assert_array_equal(HuggingFace(root, image="mask")[1], pixels(21))
+
+    def test_images_as_plain_bytes(self, make):
+        root = make(raw=(datasets.Value("binary"), [encoded(pixels(9 + i)) for i in range(4)] + [None]))
+        source = HuggingFace(root, image="raw")
+        np.testing.assert_array_equal(source[2], pixels(11))
+        with pytest.raises(ImageError, match="no bytes"):
+            source[4]
+        assert len(source.fingerprint()) == 64
+
+    @pytest.mark.parametrize(
+        ("feature", "values", "classes", "labels"),
+        [
+            (datasets.Value("string"), ["dog", "cat", "dog"], ["cat", "dog"], [1, 0, 1]),
+            (datasets.Value("uint8"), [30, 7, 30], ["7", "30"], [1, 0, 1]),
+            (datasets.Value("int64"), [-5, 7, 7], ["-5", "7"], [0, 1, 1]),
+        ],
+    )
+    def test_labels_without_names(self, tmp_path, feature, values, classes, labels):
+        images = table((0, 0, 0)).remove_columns("label")
+        images.add_column("label", values, feature=feature).save_to_disk(tmp_path / "one")
+        source = HuggingFace(tmp_path / "one")
+        assert [label.name for label in source.classes] == classes
+        assert source.labels.tolist() == labels
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            (
+                {"image": "img"},
+                r"no column 'img'; its columns are image, label, score.*\?image=NAME.*Did you mean 'image'",
+            ),
+            ({"label": "lable"}, "no column 'lable'.*Did you mean 'label'"),
+            ({"image": "label"}, "is ClassLabel; expected an Image, or bytes"),
+            ({"label": "image"}, "is Image; expected a ClassLabel, integers or strings"),
+            ({"label": "score"}, "is Value of float32; expected a ClassLabel"),
+        ],
+    )
+    def test_that_are_something_else(self, make, options, message):
+        root = make(score=(datasets.Value("float32"), [0.5] * 5))
+        with pytest.raises(DataError, match=message):
+            HuggingFace(root, **options)
+
+    def test_without_a_label_or_an_image(self, tmp_path):
+        table().remove_columns("label").save_to_disk(tmp_path / "images")
+        with pytest.raises(DataError, match=r"no column is surely the label\. Say which: \?label=NAME"):
+            HuggingFace(tmp_path / "images")
+        table().remove_columns("image").save_to_disk(tmp_path / "labels")
+        with pytest.raises(DataError, match="no column is surely the image"):
+            HuggingFace(tmp_path / "labels")
+
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            ((0, -1), "Labels '-1' in column 'label' .* have no name among 3 classes .*unlabelled"),
+            ((0, None), "lacks 1 of its 2"),
+        ],
+    )
+    def test_labels_that_are_missing(self, tmp_path, labels, message):
+        table(labels).save_to_disk(tmp_path / "one")
+        with pytest.raises(DataError, match=message):
+            HuggingFace(tmp_path / "one")
+
+    def test_labels_out_of_range(self, tmp_path):
+        """As a file may hold them that the library has not written."""
+        given = datasets.Dataset.from_dict({"image": [encoded(pixels(0))] * 2, "label": [0, 7]}).cast_column(
+            "image", datasets.Image()
+        )
+        given._info.features["label"] = datasets.ClassLabel(names=NAMES)
+        given.save_to_disk(tmp_path / "one")
+        with pytest.raises(DataError, match=r"Labels '7' in column 'label' .* have no name among 3 classes"):
+            HuggingFace(tmp_path / "one")
+
+    def test_without_rows(self, tmp_path):
+        (tmp_path / "none").mkdir()
+        table().select([]).to_parquet(tmp_path / "none" / "test.parquet")
+        with pytest.raises(DataError, match=r"cannot be opened: .*no data"):
+            HuggingFace(tmp_path / "none")
+
+
+def test_damaged_images_are_recorded_one_by_one(tmp_path):
+    """The library's own decoder would stop the run."""
+    whole = encoded(pixels(0))
+    table((0, 1, 2, 0), images=[b"", b"text", whole[:80], whole]).save_to_disk(tmp_path / "one")
+    source = HuggingFace(tmp_path / "one")
+    for position, reason in enumerate(["zero bytes|no bytes", "not an image", "truncated"]):
+        with pytest.raises(ImageError, match=reason):
+            source[position]
+    np.testing.assert_array_equal(source[3], pixels(0))
+
+
+def test_pixels_are_ours(tmp_path):
+    """A picture that says it lies on its side is shown as the other sources show it: as it is stored."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(pixels(3, (12, 5)), exif=exif)
+    table((0,), images=[data]).save_to_disk(tmp_path / "one")
+    assert HuggingFace(tmp_path / "one")[0].size == (12, 5)
+
+
+@pytest.mark.parametrize("damage", ["state.json", "dataset_info.json", "data-00000-of-00001.arrow"])
+def test_damaged_saved_data_sets(tmp_path, damage):
+    table().save_to_disk(tmp_path / "one")
+    (tmp_path / "one" / damage).write_text("{")
+    with pytest.raises(DataError, match="cannot be opened"):
+        HuggingFace(tmp_path / "one")
+
+
+class TestFingerprint:
+    def test_is_the_same_elsewhere(self, saved, tmp_path):
+        shutil.copytree(saved, tmp_path / "there" / "copy")
+        assert HuggingFace(saved).fingerprint() == HuggingFace(tmp_path / "there" / "copy").fingerprint()
+
+    def test_is_the_same_however_it_is_stored(self, saved, tmp_path):
+        """The library's own fingerprint is not."""
+        (tmp_path / "files").mkdir()
+        table().to_parquet(tmp_path / "files" / "train.parquet", batch_size=2)
+        assert HuggingFace(tmp_path / "files").fingerprint() == HuggingFace(saved, split="train").fingerprint()
+
+    @pytest.mark.parametrize("change", ["labels", "names", "rows", "order", "size", "bytes"])
+    def test_changes(self, tmp_path, change):
+        images = [encoded(pixels(i)) for i in range(5)]
+        table(images=images).save_to_disk(tmp_path / "a")
+        before = HuggingFace(tmp_path / "a").fingerprint()
+        other = list(images)
+        if change == "size":
+            other[2] += b"\0"
+        if change == "bytes":
+            other[2] = images[2][:-1] + b"\1"
+        changed = table((0, 2, 2, 0, 1) if change == "labels" else (0, 2, 1, 0, 1), images=other)
+        if change == "names":
+            changed = changed.cast_column("label", datasets.ClassLabel(names=["cat", "dog", "car"]))
+        if change == "rows":
+            changed = changed.select(range(4))
+        if change == "order":
+            changed = changed.select([3, 1, 2, 0, 4])  # of images alone: 0 and 3 have the same label
+        changed.save_to_disk(tmp_path / "b")
+        assert HuggingFace(tmp_path / "b").fingerprint() != before
+
+    def test_reads_a_few_images_alone(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(hf, "SAMPLED", 3)
+        monkeypatch.setattr(hf, "ROWS", 7)
+        table((0,) * 40).save_to_disk(tmp_path / "one")
+        source, read = HuggingFace(tmp_path / "one"), []
+        plain = source._encoded
+        monkeypatch.setattr(source, "_encoded", lambda position: read.append(position) or plain(position))
+        source.fingerprint()
+        assert read == [0, 19, 39]
+
+
+def test_threads_read_what_one_reader_reads(tmp_path):
+    table((0,) * 60).save_to_disk(tmp_path / "one", num_shards=4)
+    source = HuggingFace(tmp_path / "one")
+    expected = [pixels(i).tobytes() for i in range(60)]
+    order = np.random.default_rng(0).integers(0, 60, 3000).tolist()
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(lambda i: source[i].tobytes() == expected[i], order))
+
+
+def test_pickles(saved):
+    source = HuggingFace(saved)
+    again = pickle.loads(pickle.dumps(source))
+    np.testing.assert_array_equal(again[1], source[1])
+    assert again.fingerprint() == source.fingerprint()
+
+
+def test_as_a_spec(saved):
+    source = load_source(f"hf:{saved}?split=train&image=image&label=label")
+    assert len(source) == 5
+    assert source.spec == f"hf:{saved}?split=train&image=image&label=label"
+    assert load_source(load_source(f"hf:{saved}").spec).fingerprint() == load_source(f"hf:{saved}").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("hf:{}?spilt=test", InputError, "unknown option 'spilt'; allowed: config, image, label, revision, split"),
+        ("hf:{}?revision=main", InputError, "a folder has no revisions"),
+        ("hf:{}/none", DataError, "neither a folder that exists nor an id of the hub"),
+        ("hf:./none", DataError, "neither a folder that exists nor an id of the hub"),
+        ("hf:a/b/c", DataError, "neither a folder that exists nor an id of the hub"),
+        ("hf:{}/dataset_dict.json", DataError, "neither a folder that exists nor an id of the hub"),
+        ("hf:", InputError, "lacks what comes after hf:"),
+    ],
+)
+def test_wrong_specs(saved, spec, error, message):
+    with pytest.raises(error, match=message):
+        load_source(spec.format(saved))
+
+
+def test_an_unreachable_hub_is_one_sentence_at_once(monkeypatch, capfd):
+    def refuse(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    began = time.monotonic()
+    with pytest.raises(
+        DataError, match=r"no folder 'nobody/nothing', .*hub cannot be reached, and its cache does not"
+    ):
+        load_source("hf:nobody/nothing?split=test")
+    assert time.monotonic() - began < 5
+    assert datasets.config.HF_HUB_OFFLINE is False
+    assert capfd.readouterr().err == ""
+
+
+def test_the_librarys_bars_are_left_as_they_were(saved):
+    datasets.enable_progress_bars()
+    HuggingFace(saved)
+    assert not datasets.are_progress_bars_disabled()
+
+
+def test_a_missing_library_names_the_extra(saved, monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    monkeypatch.delitem(sys.modules, "bandscope.datasets.hf", raising=False)
+    with pytest.raises(DataError, match=r"pip install 'bandscope\[hf\]'"):
+        load_source(f"hf:{saved}")
+
+
+def test_real_tiny_imagenet(real_data, tmp_path):
+    """The same files through both readers."""
+    (tmp_path / "data").mkdir()
+    for file in real_data.glob("tiny-imagenet-100/val*.parquet"):
+        (tmp_path / "data" / file.name).symlink_to(file)
+    source, other = HuggingFace(tmp_path / "data"), Parquet(real_data / "tiny-imagenet-100", split="val")
+    assert (len(source), source.classes) == (5000, other.classes)
+    np.testing.assert_array_equal(source.labels, other.labels)
+    stored = pq.read_table(next(iter(sorted((tmp_path / "data").iterdir())))).column("image")
+    for position in (0, 4321):
+        np.testing.assert_array_equal(source[position], other[position])
+        np.testing.assert_array_equal(source[position], Image.open(io.BytesIO(stored[position]["bytes"].as_py())))

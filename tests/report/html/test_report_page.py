@@ -1,0 +1,221 @@
+"""The page before any browser: the numbers of the tables in it, names as text, nothing from outside, its size."""
+
+import base64
+import gzip
+import io
+import json
+import math
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from large_cube import large_cube
+from PIL import Image
+
+import bandscope as bs
+from bandscope.errors import InputError, StoreError
+from bandscope.report.html import write_report
+from bandscope.report.html.build import Page, build
+from bandscope.report.html.render import render
+
+HOSTILE = '</script><img src=x onerror="alert(1)">\''
+RADII = (2, 6, 10, 14, 20, 30, 46)
+
+
+class Reader(HTMLParser):
+    """Tags with their attributes, and the text of scripts by id."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: dict[str, str] = {}
+        self._script: str | None = None
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._script = str(dict(attrs).get("id", "code")) if tag == "script" else None
+
+    def handle_endtag(self, tag: str) -> None:
+        self._script = None
+
+    def handle_data(self, data: str) -> None:
+        if self._script:
+            self.scripts[self._script] = self.scripts.get(self._script, "") + data
+
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(self.scripts["data-source"])))
+        return found
+
+
+@pytest.fixture(scope="module")
+def cube() -> xr.DataTree:
+    return bs.audit(
+        "planted", "planted?per_class=12", probes=[bs.LowPass(RADII), bs.HighPass(RADII)], zoom=[1, 2], threads=1
+    ).load()
+
+
+@pytest.fixture(scope="module")
+def page(cube: xr.DataTree) -> Page:
+    return build({"planted": cube})
+
+
+def changed(cube: xr.DataTree, **variables: Any) -> xr.DataTree:
+    """The cube with other variables at its root."""
+    groups = {f"/{name}": node.to_dataset(inherit=False) for name, node in cube.children.items()}
+    root = cube.to_dataset().assign(variables)
+    return xr.DataTree.from_dict({"/": root, **groups})
+
+
+def test_headline_says_where_ninety_percent_are_reached(cube: xr.DataTree, page: Page) -> None:
+    row = bs.reach(bs.at_zoom(cube)).query("probe == 'low_pass' and level == 0.9").iloc[0]
+    assert f"up to {row.radius:.1f} cycles per image" in page.headline.sentence
+    assert f"{64 / row.radius:.1f} pixels long" in page.headline.meaning
+    ((name, (clean, radius, period, _)),) = page.headline.figures
+    assert name == "planted"
+    assert radius.interval == f"{row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}"
+    assert period.interval == f"{64 / row.radius_ci_high:.1f} to {64 / row.radius_ci_low:.1f}"
+    table = bs.clean(bs.at_zoom(cube)).iloc[0]
+    assert (clean.value, clean.note) == (f"{100 * table.accuracy:.1f}", f"{table.n} images")
+
+
+def test_headline_tells_why_ninety_percent_are_not_known(cube: xr.DataTree) -> None:
+    low = bs.at_zoom(cube).isel(image=slice(0, 3))
+    found = build({"few": low})
+    assert "3 images: at least 10 are needed" in found.headline.meaning
+    assert "is right on 100.0 % of its images" in found.headline.sentence
+    one = bs.at_zoom(cube)
+    high = xr.DataTree.from_dict({"/": one.to_dataset(), "/high_pass": one["high_pass"].to_dataset(inherit=False)})
+    assert "no low-pass probe" in build({"high": high}).headline.meaning
+
+
+def test_images_that_do_not_count_are_told(cube: xr.DataTree) -> None:
+    status = cube.dataset["status"].values.astype(object)
+    status[:2], status[2] = "", "unreadable: no image"
+    found = build({"part": changed(cube, status=("image", status))})
+    assert [warning for warning in found.headline.warnings if "2 images not computed yet" in warning]
+    assert [warning for warning in found.headline.warnings if "1 image failed" in warning]
+
+
+def test_tables_travel_whole(cube: xr.DataTree, page: Page) -> None:
+    shown = Reader(render(page)).data()["tables"][0]
+    one = bs.at_zoom(cube)
+    expected = {
+        "curves": bs.curves(one),
+        "curves_by_class": bs.curves(one, "class"),
+        "bands_by_class": bs.bands(one, "class"),
+        "conflicts_by_class": bs.conflicts(one, "class"),
+        "scale_surface": bs.scale_surface(cube),
+    }
+    for name, table in expected.items():
+        found = pd.DataFrame(shown[name])
+        assert list(found) == list(table)
+        for column in table:
+            if pd.api.types.is_float_dtype(table[column]):
+                np.testing.assert_allclose(found[column].astype(float), table[column], rtol=1e-6)
+            else:
+                assert found[column].fillna("").tolist() == table[column].astype(object).fillna("").tolist()
+
+
+def test_gallery_holds_the_telling_images_and_their_curves(cube: xr.DataTree, page: Page) -> None:
+    one = bs.at_zoom(cube)
+    for kind in ("late", "nonmonotone"):
+        ranked = bs.telling(one, kind, 6)["image"].tolist()
+        assert [e["image"] for e in page.gallery.entries if any(t["kind"] == kind for t in e["kinds"])]
+        assert {e["image"] for e in page.gallery.entries if any(t["kind"] == kind for t in e["kinds"])} == set(ranked)
+    entry = page.gallery.entries[0]
+    curves = bs.sample_curves(one, entry["image"]).query("probe == 'low_pass'")
+    of_label = curves[curves["class_index"] == entry["label_index"]]["probability"]
+    shown = entry["views"][0]["curves"]["low_pass"]["classes"][0]["probability"]
+    np.testing.assert_allclose(shown, of_label, rtol=1e-6)
+    highest = curves.groupby("radius")["probability"].max()
+    np.testing.assert_allclose(entry["views"][0]["curves"]["low_pass"]["top_probability"], highest, rtol=1e-6)
+
+
+def test_crops_are_stored_without_loss(cube: xr.DataTree, page: Page) -> None:
+    entry = page.gallery.entries[0]
+    crop = page.gallery.crops[entry["views"][0]["crop"]]
+    source = bs.load_source("planted?per_class=12")
+    image = source[list(source.paths).index(entry["source"])]
+    with Image.open(io.BytesIO(base64.b64decode(crop.partition(",")[2]))) as stored:
+        shown = np.asarray(stored.convert("RGB"))
+    assert page.gallery.quality is None
+    assert (shown == bs.Preprocess.from_json(cube.attrs["preprocess"]).crop(image)).all()
+
+
+def test_nothing_is_fetched_and_names_are_text(cube: xr.DataTree) -> None:
+    names = cube.dataset["class_name"].values.astype(object)
+    names[:3] = HOSTILE, "{{ 7 * 7 }}", "\u202ertl"
+    tree = changed(cube, class_name=("class", names))
+    tree.attrs |= {"command": HOSTILE, "model": {**tree.attrs["model"], "spec": HOSTILE}}
+    text = render(build({HOSTILE: tree}))
+    assert HOSTILE not in text
+    assert "{{ 7 * 7 }}" not in text  # it travels compressed
+    reader = Reader(text)
+    assert reader.data()["tables"][0]["bands_by_class"]["group"][0] == HOSTILE
+    assert "img" not in [tag for tag, _ in reader.tags]
+    for tag, attributes in reader.tags:
+        assert not [name for name in attributes if name.startswith("on")], tag
+        for name in ("src", "href"):
+            assert re.match(r"#|data:|$", attributes.get(name) or ""), (tag, attributes)
+    assert not re.search(r"@import|url\(", text.split("<style>")[1].split("</style>")[0])
+
+
+def test_a_report_without_pictures_says_so(cube: xr.DataTree, tmp_path: Path) -> None:
+    tree = bs.at_zoom(cube).copy()
+    tree.attrs = {**tree.attrs, "data": {**tree.attrs["data"], "spec": f"folder:{tmp_path / 'gone'}"}}
+    written = write_report({"gone": tree}, tmp_path / "report.html")
+    assert written.notes
+    assert "Pictures are left out." in written.notes[0]
+    data = Reader(written.path.read_text()).data()["gallery"]
+    assert (data["crops"], data["small"], data["typical"]) == ({}, [{}], [None])
+    given = write_report({"gone": tree}, tmp_path / "report.html", images=bs.load_source("planted?per_class=12"))
+    assert given.notes == ()
+    assert Reader(given.path.read_text()).data()["gallery"]["crops"]
+
+
+def test_stores_that_cannot_be_compared_are_still_reported(cube: xr.DataTree) -> None:
+    one = bs.at_zoom(cube)
+    other = changed(one, source=("image", np.array([f"other/{k}" for k in range(one.sizes["image"])], dtype=object)))
+    found = build({"one": one, "other": other})
+    assert found.against is not None
+    assert "No image is in all stores" in found.against.missing
+    assert "cannot be compared" in render(found)
+
+
+def test_groups_are_those_asked_for(cube: xr.DataTree, tmp_path: Path) -> None:
+    table = tmp_path / "groups.csv"
+    table.write_text("class,group\n" + "".join(f"{name},odd\n" for name in cube.dataset["class_name"].values[1:4]))
+    data = build({"planted": bs.at_zoom(cube)}, by=str(table)).to_json()
+    model = data["models"][0]
+    assert [level["noun"] for level in model["levels"]] == ["group", "class"]
+    assert model["members"] == {"odd": [1, 2, 3]}
+    assert data["tables"][0]["bands_by_group"]["group"] == ["odd", "odd"]
+    with pytest.raises(InputError, match="imagenet"):
+        build({"planted": cube}, by="imagenet")
+
+
+def test_a_file_that_cannot_be_written_is_an_error(cube: xr.DataTree, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="cannot be written"):
+        write_report({"planted": bs.at_zoom(cube).isel(image=slice(0, 20))}, tmp_path / "no folder" / "report.html")
+
+
+@pytest.mark.slow
+def test_a_thousand_classes_weigh_little_and_take_less_than_a_minute(tmp_path: Path) -> None:
+    spec, classes, per_class = "planted?per_class=120", 1000, 20
+    paths = list(map(str, bs.load_source(spec).paths))
+    cube = large_cube(classes, per_class, spec, [paths[k % len(paths)] for k in range(classes * per_class)])
+    started = time.perf_counter()
+    written = write_report({"large": cube}, tmp_path / "large.html")
+    assert time.perf_counter() - started < 60
+    assert written.size < 15e6
+    data = Reader(written.path.read_text()).data()
+    assert len(data["tables"][0]["bands_by_class"]["group"]) == 2 * classes
+    assert len(data["gallery"]["small"][0]) >= classes
+    assert not math.isnan(data["tables"][0]["curves_by_class"]["accuracy"][0])

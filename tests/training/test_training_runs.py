@@ -1,0 +1,325 @@
+"""Whole trainings: what is learned, what is kept, and that a killed one ends as if it had not been killed."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.special import log_softmax
+from tiny_networks import PLANTED_NET, Squares, noisy, plain, quick
+
+import bandscope as bs
+from bandscope.datasets.planted import Planted
+
+
+class Killed(BaseException):
+    """What ends a training without a chance to tidy up."""
+
+
+def kill_at(step: int):
+    def progress(report):
+        if report.stage == "training" and report.done == step:
+            raise Killed
+
+    return progress
+
+
+def seeded(make, *arguments) -> torch.nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make(*arguments)
+
+
+def weights(trained) -> dict[str, torch.Tensor]:
+    return load_file(trained.last)
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], atol=0, rtol=0)
+
+
+# --- resume ---------------------------------------------------------------------------------------------
+
+STEPS = 4  # an epoch
+LEARNING = {
+    "epochs": 4,
+    "warmup_epochs": 1,
+    "deterministic": True,
+    "ema": 0.8,
+    "val": 0.25,
+    "filters": [bs.LowPass([2, 3]), bs.HighPass([1])],
+    "filter_share": 0.7,
+}
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_killed_training_ends_bit_identical(tmp_path, accumulate):
+    """4 epochs at once, or 2 and a bit, killed, and the rest: weights, state, history."""
+    settings = {**LEARNING, "accumulate": accumulate}
+    data = Squares(44)
+    whole = quick(seeded(noisy, 4), data, tmp_path / "whole", **settings)
+    with pytest.raises(Killed):
+        quick(seeded(noisy, 4), data, tmp_path / "killed", **settings, progress=kill_at(2 * STEPS + 3))
+    assert len(pd.read_csv(tmp_path / "killed" / "history.csv")) == 2
+    said = []
+    other_start = noisy(4)  # whatever it starts from is replaced by the state
+    resumed = quick(other_start, data, tmp_path / "killed", **settings, say=said.append)
+    assert "Going on after epoch 2 of 4" in said
+    assert_equal(weights(whole), weights(resumed))
+    assert_equal(load_file(whole.best), load_file(resumed.best))
+    timeless = [table.drop(columns=["seconds", "images_per_second"]) for table in (whole.history, resumed.history)]
+    pd.testing.assert_frame_equal(*timeless)
+    states = [torch.load(t.out / "state.ckpt", weights_only=True) for t in (whole, resumed)]
+    assert_equal(states[0]["state_dict"], states[1]["state_dict"])
+    momenta = [state["optimizer_states"][0]["state"] for state in states]
+    for index in momenta[0]:
+        torch.testing.assert_close(momenta[0][index], momenta[1][index], atol=0, rtol=0)
+
+
+def test_a_finished_training_is_not_repeated(tmp_path):
+    once = quick(plain(4), Squares(16), tmp_path / "out")
+    said = []
+    again = quick(plain(4), Squares(16), tmp_path / "out", say=said.append)
+    assert any("finished already" in line for line in said)
+    assert_equal(weights(once), weights(again))
+    quick(plain(4), Squares(16), tmp_path / "out", overwrite=True, epochs=2)
+    assert len(pd.read_csv(tmp_path / "out" / "history.csv")) == 2
+
+
+def test_seeds_decide(tmp_path):
+    runs = [
+        quick("python:tiny_networks:noisy", Squares(32), tmp_path / str(i), seed=seed)
+        for i, seed in enumerate((5, 5, 6))
+    ]
+    assert_equal(weights(runs[0]), weights(runs[1]))
+    assert any((weights(runs[0])[name] != value).any() for name, value in weights(runs[2]).items())
+
+
+def test_the_caller_s_random_numbers_and_switches_stay(tmp_path):
+    net, before = plain(4), torch.random.get_rng_state()
+    quick(net, Squares(16), tmp_path / "out", deterministic=True)
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert torch.is_grad_enabled()
+
+
+# --- what is computed -----------------------------------------------------------------------------------
+
+
+def test_losses_are_cross_entropies_smoothed_in_training_alone(tmp_path):
+    """By NumPy: (1 - s) (-log p_y) + s mean_k (-log p_k); a tiny rate leaves the network as it was."""
+    source, smoothing = Squares(16), 0.3
+    net = seeded(plain, 4)
+    run = quick(
+        net,
+        source,
+        tmp_path / "out",
+        val=Squares(12, seed=1),
+        batch_size=16,
+        lr=1e-12,
+        augment="none",
+        flip=0.0,
+        label_smoothing=smoothing,
+    )
+    row = run.history.iloc[0]
+    for data, weight, loss, accuracy in (
+        (source, smoothing, row["train_loss"], row["train_accuracy"]),
+        (Squares(12, seed=1), 0, row["val_loss"], row["val_accuracy"]),
+    ):
+        mean, std = (
+            np.array(json.loads((run.out / "run.json").read_text())["preprocess"][k]) for k in ("mean", "std")
+        )
+        inputs = torch.from_numpy(((data.images / 255 - mean) / std).transpose(0, 3, 1, 2)).float()
+        logp = log_softmax(net(inputs).detach().double().numpy(), axis=1)
+        right = -logp[np.arange(len(data)), data.labels]
+        assert loss == pytest.approx(np.mean((1 - weight) * right - weight * logp.mean(axis=1)), rel=1e-5)
+        assert accuracy == (logp.argmax(axis=1) == data.labels).mean()
+
+
+def test_mean_and_std_are_those_of_the_training_images(tmp_path):
+    source = Squares(16)
+    run = quick(plain(4), source, tmp_path / "out")
+    stored = json.loads((run.out / "run.json").read_text())["preprocess"]
+    scaled = source.images.reshape(-1, 3) / 255
+    assert stored["mean"] == pytest.approx(scaled.mean(axis=0), abs=1e-4)
+    assert stored["std"] == pytest.approx(scaled.std(axis=0), abs=1e-4)
+
+
+def test_one_step_is_sgd_with_momentum_and_decay_on_weights(tmp_path):
+    """Two steps by hand, on the same batch of all images."""
+    source, decay, momentum = Squares(16), 0.1, 0.5
+    net, twin = seeded(plain, 4), seeded(plain, 4)
+    run = quick(
+        net,
+        source,
+        tmp_path / "out",
+        batch_size=16,
+        epochs=2,
+        lr=0.2,
+        weight_decay=decay,
+        momentum=momentum,
+        augment="none",
+        flip=0.0,
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        label_smoothing=0.0,
+    )
+    inputs = torch.from_numpy((source.images / 255 - 0.5) / 0.25).permute(0, 3, 1, 2).float()
+    velocity = {}
+    for lr in (0.2, 0.1):  # cosine over two steps: 1, 1/2
+        loss = torch.nn.functional.cross_entropy(twin(inputs), torch.from_numpy(source.labels).long())
+        twin.zero_grad()
+        loss.backward()
+        with torch.no_grad():
+            for name, p in twin.named_parameters():
+                step = p.grad + (decay * p if name.endswith("weight") else 0)
+                velocity[name] = momentum * velocity[name] + step if name in velocity else step.clone()
+                p.sub_(lr * velocity[name])
+    for name, value in twin.state_dict().items():
+        torch.testing.assert_close(weights(run)[name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
+    one, four = (
+        quick(seeded(plain, 4), Squares(32), tmp_path / str(n), batch_size=16, epochs=2, accumulate=n) for n in (1, 4)
+    )
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(four)[name], value, atol=1e-6, rtol=1e-5)
+
+
+def test_the_moving_average_is_the_recursion(tmp_path):
+    """w_1, then d a + (1 - d) w_t, by the weights that a training without it goes through."""
+    decay, steps = 0.7, []
+    net = seeded(plain, 4)
+
+    def keep(images, labels, positions):
+        steps.append({name: value.clone() for name, value in net.state_dict().items()})
+        return images, labels
+
+    run = quick(net, Squares(24), tmp_path / "out", ema=decay, transform=keep)
+    through = [*steps[1:], net.state_dict()]
+    for name, saved in weights(run).items():
+        average = through[0][name]
+        for state in through[1:]:
+            average = decay * average + (1 - decay) * state[name]
+        torch.testing.assert_close(saved, average, atol=1e-6, rtol=1e-5)
+
+
+def test_bf16_and_contiguous_memory_train_too(tmp_path):
+    run = quick(plain(4), Squares(16), tmp_path / "out", precision="bf16", channels_last=False)
+    assert all(value.dtype == torch.float32 for value in weights(run).values())
+
+
+# --- the audit of what was trained ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("radius", [None, 6])
+def test_validation_accuracy_is_what_the_audit_finds_by_path(tmp_path, radius):
+    filters = [] if radius is None else bs.LowPass([radius])
+    run = quick(
+        PLANTED_NET,
+        "planted?split=train&per_class=8",
+        tmp_path / "out",
+        val="planted?per_class=4",
+        size=32,
+        epochs=3,
+        batch_size=24,
+        lr=0.1,
+        filters=filters,
+    )
+    for path, accuracy in ((run.best, run.best_accuracy), (run.last, run.last_accuracy)):
+        cube = bs.audit(
+            str(path), "planted?per_class=4", probes=[bs.LowPass([radius or 30])], device="cpu", threads=1
+        )
+        label = cube["label"].values
+        prediction = (
+            cube["low_pass"]["top5_class"].values[:, 0, 0] if radius else cube["clean_top5_class"].values[:, 0]
+        )
+        assert (prediction == label).mean() == pytest.approx(accuracy)
+    assert [label.name for label in bs.load_classifier(str(run.best)).classes] == [c.name for c in Planted.classes]
+
+
+def test_best_is_the_best_epoch_and_last_the_last(tmp_path):
+    run = quick(
+        PLANTED_NET,
+        "planted?split=train&per_class=4",
+        tmp_path / "out",
+        val="planted?per_class=2",
+        size=32,
+        epochs=4,
+        batch_size=12,
+        lr=0.5,
+    )
+    accuracies = run.history["val_accuracy"].tolist()
+    assert run.best_accuracy == max(accuracies) == accuracies[run.best_epoch - 1]
+    assert run.last_accuracy == accuracies[-1]
+    same = all(torch.equal(value, load_file(run.best)[name]) for name, value in load_file(run.last).items())
+    assert same == (run.best_epoch == 4)
+
+
+def test_grey_images_make_grey_networks(tmp_path):
+    run = quick("python:tiny_networks:plain", Squares(16, mode="L"), tmp_path / "out")
+    assert weights(run)["0.weight"].shape[1] == 1
+    stored = json.loads((run.out / "run.json").read_text())
+    assert stored["model"]["spec"] == "python:tiny_networks:plain?num_classes=4&in_chans=1"
+    assert len(stored["preprocess"]["mean"]) == 1
+
+
+def test_weights_are_trained_on(tmp_path):
+    """A second training of a checkpoint starts where the first ended, with its preprocessing."""
+    data = "planted?split=train&per_class=4"
+    first = quick(PLANTED_NET, data, tmp_path / "first", size=32, batch_size=12, mean=(0.4,) * 3, std=(0.3,) * 3)
+    second = quick(str(first.last), data, tmp_path / "second", batch_size=12, lr=1e-12)
+    for name, value in weights(first).items():
+        if "running" not in name and "tracked" not in name:
+            torch.testing.assert_close(weights(second)[name], value, atol=1e-6, rtol=0)
+    known, again = (bs.load_classifier(str(run.last)).preprocess for run in (first, second))
+    assert known == again
+    third = quick(PLANTED_NET, data, tmp_path / "third", size=32, batch_size=12, weights=first.last, lr=1e-12)
+    torch.testing.assert_close(
+        weights(third)["classify.weight"], weights(first)["classify.weight"], atol=1e-6, rtol=0
+    )
+
+
+def test_images_that_do_not_fit_into_memory_train_the_same_network(tmp_path):
+    kept, decoded = (
+        quick(seeded(plain, 4), Squares(32), tmp_path / str(gb), epochs=2, memory_gb=gb) for gb in (1, 0)
+    )
+    assert_equal(weights(kept), weights(decoded))
+
+
+def test_logs_for_tensorboard_hold_the_history(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = quick(plain(4), Squares(32), tmp_path / "out", epochs=2, val=0.25, tensorboard=True)
+    events = EventAccumulator(str(run.out / "tensorboard"))
+    events.Reload()
+    logged = [event.value for event in events.Scalars("val_accuracy")]
+    assert logged == pytest.approx(run.history["val_accuracy"].tolist())
+    pd.testing.assert_frame_equal(pd.read_csv(run.out / "history.csv"), run.history)
+
+
+# --- learning -------------------------------------------------------------------------------------------
+
+
+def test_64_images_are_learned_by_heart(tmp_path):
+    source = Squares(64, classes=8, side=16)
+    source.labels = np.random.default_rng(0).permutation(source.labels)  # nothing to understand
+    run = quick(
+        "python:bandscope.nn:GSSDNet?width=0.5&small_images=true&drop_rate=0",
+        source,
+        tmp_path / "out",
+        epochs=45,
+        warmup_epochs=5,
+        batch_size=32,
+        lr=0.05,
+        augment="none",
+        flip=0.0,
+    )
+    net = bs.load_classifier(str(run.last))
+    inputs = net.preprocess.normalise(torch.from_numpy(source.images))
+    assert (net.logits(inputs).argmax(dim=1).numpy() == source.labels).all()
