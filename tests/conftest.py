@@ -13,6 +13,7 @@ install_import_hook(
         "bandscope.probes",
         "bandscope.engine",
         "bandscope.analysis",
+        *(f"bandscope.training.{name}" for name in ("augment", "data", "draws", "filters", "pixels")),
     ],
     "typechecking.checker",
 )

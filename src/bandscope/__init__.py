@@ -35,6 +35,8 @@ _NAMES = {
     "save_checkpoint": "bandscope.classifiers.checkpoint",
     "save_exported": "bandscope.classifiers.exported",
     "load_source": "bandscope.datasets",
+    "Recipe": "bandscope.training",
+    "train": "bandscope.training",
     "at_zoom": "bandscope.analysis",
     "band_accuracy": "bandscope.analysis",
     "band_differences": "bandscope.analysis",

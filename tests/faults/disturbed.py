@@ -14,6 +14,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import bandscope as bs
 from bandscope.cli.main import main
 from bandscope.cube.verify import verify
@@ -181,8 +183,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.01)
 
 
-def ordinary(numbers: Sequence[Any], count: int) -> list[Any]:
+def ordinary(cases: Sequence[Any], count: int) -> list[Any]:
     """Parameters of which all but the first are slow tests."""
-    import pytest
-
-    return [*numbers[:count], *(pytest.param(number, marks=pytest.mark.slow) for number in numbers[count:])]
+    others = [case if isinstance(case, tuple) else (case,) for case in cases[count:]]
+    return [*cases[:count], *(pytest.param(*case, marks=pytest.mark.slow) for case in others)]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from disturbed import SPEC, arrays_of, bandscope, check_finished, check_readable, markers
+from disturbed import SPEC, arrays_of, bandscope, check_finished, check_readable, markers, ordinary
 
 import bandscope as bs
 from bandscope.cube.verify import verify
@@ -73,8 +73,12 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
-@pytest.mark.parametrize(("at", "for_good"), [(1, False), (5, True), (BATCHES_A_BLOCK * 2 + 7, False)])
+WHEN = [(BATCHES_A_BLOCK * 2 + 7, False), (1, False), (5, True)]  # the third block; at once; after a batch, for good
+
+
+@pytest.mark.parametrize(
+    ("name", "at", "for_good"), ordinary([(name, *when) for when in WHEN for name in FAULTS], len(FAULTS))
+)
 def test_a_batch_that_fails(tmp_path, sound, name, at, for_good):
     (fault, says), store = FAULTS[name], tmp_path / "a.zarr"
     with pytest.raises(bs.ModelError, match=says) as caught:
@@ -89,9 +93,12 @@ def test_a_batch_that_fails(tmp_path, sound, name, at, for_good):
     assert SEEN[0] == sum(4 if block < 5 else 1 for block in range(len(before), 6)) * 4
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+VALUES = (torch.nan, torch.inf, -torch.inf)
+PLACES = ((17, "the clean image"), (20, "low_pass radius 6"), (18, "low_pass radius 2"))
+
+
 @pytest.mark.parametrize(
-    ("at", "where"), [(17, "the clean image"), (20, "low_pass radius 6"), (18, "low_pass radius 2")]
+    ("value", "at", "where"), ordinary([(value, *place) for place in PLACES for value in VALUES], 2)
 )
 def test_outputs_that_are_no_numbers(tmp_path, sound, value, at, where):
     """Two images are left out, by name of the condition; all others have the numbers that they would have had."""

@@ -1,6 +1,7 @@
 """Whole trainings: what is learned, what is kept, and that a killed one ends as if it had not been killed."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from tiny_networks import PLANTED_NET, Squares, noisy, plain, quick
 
 import bandscope as bs
 from bandscope.datasets.planted import Planted
+from bandscope.nn import MobileNetV1
+from bandscope.training import models
 
 
 class Killed(BaseException):
@@ -283,6 +286,27 @@ def test_weights_are_trained_on(tmp_path):
     torch.testing.assert_close(
         weights(third)["classify.weight"], weights(first)["classify.weight"], atol=1e-6, rtol=0
     )
+
+
+def test_published_weights_get_a_fresh_classifier_for_other_classes(tmp_path, monkeypatch):
+    """A stand-in for the download: a network that claims to be published, with its 1000 outputs."""
+    published = MobileNetV1(width=0.5, small_images=True)
+    known = bs.load_classifier(published, preprocess=bs.Preprocess((32, 32), 36, (0.4,) * 3, (0.3,) * 3))
+    claims = {**known.provenance, "source": "pretrained"}
+    monkeypatch.setattr(models, "load_classifier", lambda text: replace(known, provenance=claims))
+    run = quick(
+        "timm:gssdnet_vanilla_050?small_images=true",
+        "planted?split=train&per_class=2",
+        tmp_path / "out",
+        pretrained=True,
+        lr=1e-12,
+    )
+    kept = weights(run)
+    torch.testing.assert_close(
+        kept["stage1.0.pointwise.weight"], published.stage1[0].pointwise.weight, atol=1e-6, rtol=0
+    )
+    assert kept["classifier.weight"].shape == (9, 512)
+    assert bs.load_classifier(str(run.last)).preprocess == known.preprocess
 
 
 def test_images_that_do_not_fit_into_memory_train_the_same_network(tmp_path):

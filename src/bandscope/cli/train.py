@@ -145,6 +145,7 @@ def train(
     from bandscope import training
     from bandscope.cli.main import err
     from bandscope.cli.main import out as console
+    from bandscope.engine.memory import keep_memory
     from bandscope.training.machine import rank
     from bandscope.training.recipe import parse_settings
 
@@ -156,7 +157,7 @@ def train(
             "--family, --filter-share and --convention speak of a filter: give one, such as --lowpass 45."
         )
     try:
-        with _Bar(console if rank() == 0 else Console(quiet=True)) as bar:
+        with keep_memory(), _Bar(console if rank() == 0 else Console(quiet=True)) as bar:
             trained = training.train(
                 model,
                 data,

@@ -78,8 +78,8 @@ def train(
 ) -> Trained:
     """Train a network by a recipe, on filtered images if asked, into a folder.
 
-    A training can be killed at any moment: the same call goes on after the last finished epoch and, on a CPU or with
-    `deterministic`, ends bit-identical to an undisturbed one. A finished training is not repeated.
+    A training can be killed at any moment: the same call goes on after the last finished epoch and, on a CPU, ends
+    bit-identical to an undisturbed one. A finished training is not repeated.
 
     Args:
         model: "timm:NAME[?option=value]", "torchvision:NAME" or "python:package.module:factory" (random weights; the

@@ -4,7 +4,7 @@ import ast
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Self
+from typing import Any
 
 from bandscope.errors import InputError, nearest
 from bandscope.preprocess import INTERPOLATIONS
@@ -77,7 +77,7 @@ class Recipe:
             raise InputError("recipe mean and std belong together: give both, or neither.")
 
     @classmethod
-    def named(cls, name: str, /, **overrides: Any) -> Self:
+    def named(cls, name: str, /, **overrides: Any) -> "Recipe":
         """The recipe of that name, with single fields changed.
 
         Raises:
@@ -87,7 +87,7 @@ class Recipe:
             raise InputError(f"No recipe {name!r}; there are {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
         return cls(**asdict(RECIPES[name].changed(**overrides)))
 
-    def changed(self, **overrides: Any) -> Self:
+    def changed(self, **overrides: Any) -> "Recipe":
         """This recipe with single fields changed.
 
         Raises:
