@@ -1,7 +1,7 @@
 """`bandscope.bench`: what bounds an audit of a classifier on this machine."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,10 @@ from bandscope.classifiers import Classifier, load_classifier, probe_outputs
 from bandscope.conventions import Convention
 from bandscope.datasets import ImageSource, load_source
 from bandscope.engine.conditions import Layout
-from bandscope.engine.floor import Pass, Rest, passes, rest
+from bandscope.engine.floor import Rest, rest
+from bandscope.engine.memory import keep_memory
+from bandscope.engine.numerics import frozen_numerics
+from bandscope.engine.passes import Pass, every_pass
 from bandscope.engine.photographs import Photographs
 from bandscope.engine.plan import Plan, Request, resolve_plan
 from bandscope.engine.subject import Subject
@@ -28,14 +31,14 @@ class Bench:
         classifier: whose audit.
         plan: batch size, threads, device.
         conditions: of the default audit, forward passes of each image.
-        forward: a row for each way to run the network, as it is measured.
+        forward: a row for each way to run the network; those that cannot be had come with the reason.
         rest: everything else.
     """
 
     classifier: Classifier
     plan: Plan
     conditions: int
-    forward: Iterator[Pass]
+    forward: tuple[Pass, ...]
     rest: Rest
 
 
@@ -73,10 +76,7 @@ def bench(
     labels = np.zeros(len(source), dtype=np.int64)
     subject = Subject(classifier, source, labels, probe_outputs(classifier), layout, request)
     job = subject.job(resolve_plan(request, len(source), classifier), layout)
-    return Bench(
-        classifier,
-        job.plan,
-        layout.forward_passes(layout.conditions()),
-        passes(job),
-        rest(job, subject.header(job.plan, layout)),
-    )
+    with frozen_numerics(job.plan.threads), keep_memory():
+        forward = tuple(every_pass(job))
+    conditions = layout.forward_passes(layout.conditions())
+    return Bench(classifier, job.plan, conditions, forward, rest(job, subject.header(job.plan, layout)))

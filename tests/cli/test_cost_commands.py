@@ -9,7 +9,8 @@ from bandscope.bench import bench
 from bandscope.cli.dry_run import readable_bytes, readable_time
 from bandscope.cli.main import main
 from bandscope.engine.estimate import Estimate
-from bandscope.engine.floor import Pass, Rest
+from bandscope.engine.floor import Rest
+from bandscope.engine.passes import Pass
 from bandscope.engine.plan import Plan
 
 PLAN = Plan(batch_size=32, block_size=32, threads=2, device="cpu", precision="fp32")
@@ -50,7 +51,7 @@ def test_a_dry_run_with_auto_speaks_of_what_auto_would_choose(tmp_path, monkeypa
 
 
 def test_bench_times_every_way_that_can_be_had(monkeypatch, capsys):
-    monkeypatch.setattr("bandscope.engine.floor.BACKENDS", ("eager", "openvino"))  # compiling takes its time
+    monkeypatch.setattr("bandscope.engine.passes.BACKENDS", ("eager", "openvino"))  # compiling takes its time
     assert main(["bench", "--batch-size", "4", "--threads", "1"]) == 0
     told = capsys.readouterr().out
     for word in ("eager fp32", "eager fp32, contiguous", "openvino bf16", "filters", "decoding", "storing"):
@@ -59,7 +60,7 @@ def test_bench_times_every_way_that_can_be_had(monkeypatch, capsys):
 
 
 def test_bench_says_why_something_cannot_be_had(monkeypatch, capsys):
-    monkeypatch.setattr("bandscope.engine.floor.BACKENDS", ("eager", "openvino"))
+    monkeypatch.setattr("bandscope.engine.passes.BACKENDS", ("eager", "openvino"))
     monkeypatch.setattr("bandscope.classifiers.backends.find_spec", lambda _: None)
     assert main(["bench", "--batch-size", "2"]) == 0
     assert "pip install 'bandscope[fast]'" in " ".join(capsys.readouterr().out.split())

@@ -1,5 +1,7 @@
 """What `auto` chooses: the fastest candidate that gives the answers of eager float32, and nothing else."""
 
+from dataclasses import replace
+
 import fakes
 import numpy as np
 import pytest
@@ -31,17 +33,15 @@ def paced(monkeypatch):
     """Speeds as if measured: milliseconds an image by (backend, dtype)."""
 
     def set_to(**speeds: float) -> None:
-        real = choice._opened
+        real = choice.timed
 
-        def opened(job, trial):
-            forward = real(job, trial)
-            forward_of[id(forward)] = f"{trial.backend}_{trial.precision}"
-            kept.append(forward)
-            return forward
+        def timed(job, backend, precision):
+            found, forward = real(job, backend, precision)
+            if forward is None:
+                return found, None
+            return replace(found, milliseconds=speeds.get(f"{backend}_{precision}", 1e3)), forward
 
-        forward_of, kept = {}, []
-        monkeypatch.setattr(choice, "_opened", opened)
-        monkeypatch.setattr(choice, "_milliseconds", lambda forward, job: speeds.get(forward_of[id(forward)], 1e3))
+        monkeypatch.setattr(choice, "timed", timed)
 
     return set_to
 
@@ -146,6 +146,24 @@ def test_a_resume_adopts_what_was_chosen_without_choosing_again(paced, tmp_path,
     assert audited(store, backend="auto").attrs["plan"]["backend"] == "openvino"
     with pytest.raises(StoreError, match="backend: eager asked, openvino stored"):
         audited(store, backend="eager")
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"),
+    [
+        ({"precision": "bf16", "backend": "auto"}, "precision"),
+        ({"backend": "openvino", "precision": "auto"}, "backend"),
+    ],
+)
+def test_what_was_asked_for_explicitly_stays_and_can_be_gone_on_with(paced, tmp_path, monkeypatch, asked, kept):
+    """Also where nothing gives the answers of eager fp32: the user has the last word."""
+    paced()
+    monkeypatch.setattr(choice, "MIN_AGREEMENT", 1.1)
+    store = tmp_path / "a.zarr"
+    plan = audited(store, **asked).attrs["plan"]
+    assert plan[kept] == asked[kept]
+    assert (plan["backend"], plan["precision"]) in {("eager", "bf16"), ("openvino", "fp32")}
+    assert audited(store, **asked).attrs["plan"] == plan
 
 
 def test_an_engine_gives_the_same_bits_every_time(tmp_path):

@@ -10,7 +10,6 @@ from rich.table import Table
 from bandscope.bench import Bench, bench
 from bandscope.cli.parsing import parse_overrides
 from bandscope.engine.estimate import usable_cores
-from bandscope.engine.floor import Pass
 
 CLOSE = 1.05  # of the forward passes: an audit that costs no more is bounded by them
 
@@ -29,7 +28,6 @@ def run(
     with console.status("Timing ..."):
         overrides = parse_overrides(preprocess_changes) or None
         found = bench(model, data, weights=weights, overrides=overrides, **settings)
-        forward = list(found.forward)
     plan, size = found.plan, found.classifier.preprocess.size
     channels = found.classifier.preprocess.channels
     console.print(
@@ -37,20 +35,20 @@ def run(
         f"{plan.threads} threads, {plan.device}\n",
         markup=False,
     )
-    console.print(_forward(found, forward))
-    for row in forward:
+    console.print(_forward(found))
+    for row in found.forward:
         if row.milliseconds is None:
             console.print(f"{row.name}: {row.reason}", style="dim", markup=False)
     console.print()
     console.print(_rest(found))
     console.print()
-    console.print(_verdict(found, forward), markup=False)
+    console.print(_verdict(found), markup=False)
 
 
-def _forward(found: Bench, forward: list[Pass]) -> Table:
+def _forward(found: Bench) -> Table:
     """One row a way to run the network, with the whole audit over its passes."""
     table = _table("Forward pass", "ms an image", "of the fastest", "setup, s", "whole audit")
-    timed = [row for row in forward if row.milliseconds]
+    timed = [row for row in found.forward if row.milliseconds]
     fastest = min((row.milliseconds or 0.0 for row in timed), default=1.0)
     for row in timed:
         milliseconds = row.milliseconds or 0.0
@@ -86,8 +84,8 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def _verdict(found: Bench, forward: list[Pass]) -> str:
-    timed = [row for row in forward if row.milliseconds]
+def _verdict(found: Bench) -> str:
+    timed = [row for row in found.forward if row.milliseconds]
     if not timed:
         return "No forward pass could be timed."
     best = min(timed, key=lambda row: row.milliseconds or 0.0)

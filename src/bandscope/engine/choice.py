@@ -5,7 +5,6 @@ seeded sample of the audit's own images under conditions spread over its own. Th
 the store, and the figures of the check are kept beside it.
 """
 
-import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from scipy.stats import binomtest
 
-from bandscope.classifiers.backends import BACKENDS, DEFAULT, PRECISIONS, Forward, open_backend, unfit
+from bandscope.classifiers.backends import BACKENDS, DEFAULT, PRECISIONS, Forward
 from bandscope.datasets.base import ImageSource
 from bandscope.engine.conditions import CLEAN, Condition, probes_of
 from bandscope.engine.decode import Looks, decoded_blocks
@@ -23,9 +22,11 @@ from bandscope.engine.filters import FilterBank
 from bandscope.engine.job import Job
 from bandscope.engine.memory import keep_memory
 from bandscope.engine.numerics import frozen_numerics
+from bandscope.engine.passes import timed, why
 from bandscope.engine.plan import AUTO, DTYPES, Plan, Request
-from bandscope.errors import BandscopeError, ModelError
+from bandscope.errors import ModelError
 
+REFERENCE = ("eager", "fp32")
 MIN_AGREEMENT = 0.99  # share of predictions that must be those of eager float32
 MAX_SHIFT = 0.25  # of the half-width of its 95 % interval: how far a point of the curve may move
 CONDITIONS = 9  # of the probe, the clean image among them
@@ -48,6 +49,7 @@ class Trial:
         milliseconds: of a forward pass, an image.
         agreement: share of the probe's predictions that are those of eager fp32.
         shift: largest move of a point of the probe's curve, in half-widths of its interval.
+        safe: whether both are good enough.
     """
 
     backend: str
@@ -57,6 +59,11 @@ class Trial:
     milliseconds: float | None = None
     agreement: float | None = None
     shift: float | None = None
+    safe: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields, ready for JSON."""
+        return asdict(self)
 
     def seconds(self, passes: int) -> float:
         """Of an audit of so many forward passes; for ever where it was not timed."""
@@ -64,99 +71,82 @@ class Trial:
 
 
 def choose(job: Job, request: Request) -> tuple[Plan, dict[str, Any]]:
-    """The job's plan with backend and precision settled, and what the choice rests on, ready for JSON.
+    """The job's plan with what was left open settled, and what the choice rests on, ready for JSON.
 
     Args:
-        job: its plan is complete but for the backend and the precision, which count as eager and fp32.
-        request: "auto" for one of them, or for both.
+        job: in its plan, what is left open has its default; what was asked for explicitly stays.
+        request: "auto" for the backend, the precision, or both.
+
+    Raises:
+        ModelError: what was asked for explicitly does not run.
     """
     passes = len(job.source) * job.layout.forward_passes(job.layout.conditions())
-    best = reference = Trial("eager", "fp32")
-    trials, checked = [reference], {"images": 0, "conditions": 0}
+    own = (job.plan.backend, job.plan.precision)  # the user's word, and the default of what is left open
     with frozen_numerics(job.plan.threads), keep_memory():
-        forward = _opened(job, reference)
-        reference.milliseconds = _milliseconds(forward, job)
-        if reference.seconds(passes) >= WORTH_CHOOSING:
-            probe = _Probe(job, passes)
-            expected = probe.answers(forward)
-            checked = {"images": len(probe.labels), "conditions": len(probe.conditions)}
-            for backend, precision in _candidates(request):
-                trial, candidate = _timed(job, backend, precision, best.seconds(passes))
-                trials.append(trial)
-                if candidate and trial.seconds(passes) < best.seconds(passes):
-                    best = trial if _agrees(trial, candidate, probe, expected) else best
+        trials, checked = _trials(job, request, own, passes)
+    best = min((t for t in trials if t.safe or (t.backend, t.precision) == own), key=lambda t: t.seconds(passes))
     best.verdict = "chosen"
     plan = replace(job.plan, backend=best.backend, precision=best.precision)
-    return plan, {**checked, "forward_passes": passes, "trials": [asdict(trial) for trial in trials]}
+    return plan, {**checked, "forward_passes": passes, "trials": [trial.to_json() for trial in trials]}
+
+
+def _trials(job: Job, request: Request, own: tuple[str, str], passes: int) -> tuple[list[Trial], dict[str, int]]:
+    """Eager fp32 first, what the plan says, then every candidate; and the size of the probe."""
+    reference, forward = _tried(job, *REFERENCE)
+    trials = [reference]
+    if own != REFERENCE:
+        trials.append(_tried(job, *own)[0])
+    for trial in trials:
+        if trial.milliseconds is None:
+            raise ModelError(
+                f"{job.classifier.spec} does not run by {trial.backend} {trial.precision}: {trial.verdict}"
+            )
+    best = trials[-1].seconds(passes)
+    if forward is None or best < WORTH_CHOOSING:
+        return trials, {"images": 0, "conditions": 0}
+    job.classifier.prepare(torch.device(job.plan.device), torch.float32)  # other trials may have changed it
+    probe = _Probe(job, passes)
+    expected = probe.answers(forward)
+    for backend, precision in _candidates(request):
+        if (backend, precision) in (REFERENCE, own):
+            continue
+        if SETUP[backend] > WORTH * best:
+            verdict = f"takes about {SETUP[backend]:.0f} s to set up, and the whole audit {best:.0f} s"
+            trials.append(Trial(backend, precision, verdict))
+            continue
+        trial, candidate = _tried(job, backend, precision)
+        trials.append(trial)
+        if candidate and trial.seconds(passes) < best and _agrees(trial, candidate, probe, expected):
+            best = trial.seconds(passes)
+    return trials, {"images": len(probe.labels), "conditions": len(probe.conditions)}
 
 
 def _candidates(request: Request) -> Iterator[tuple[str, str]]:
-    """What is left open, but for eager fp32, quick setups first."""
+    """Whatever could settle what is left open: quick setups first, and the quicker precision."""
     backends = sorted(BACKENDS, key=SETUP.__getitem__) if request.backend == AUTO else (request.backend or DEFAULT,)
+    precisions = ("bf16", "fp32") if request.precision == AUTO else (request.precision or "fp32",)
     for backend in backends:
-        for name, dtype in DTYPES.items():
-            fits = dtype in PRECISIONS[backend] and request.precision in (
-                AUTO,
-                name,
-                None if name == "fp32" else name,
-            )
-            if fits and (backend, name) != ("eager", "fp32"):
-                yield backend, name
+        for precision in precisions:
+            if DTYPES[precision] in PRECISIONS[backend]:
+                yield backend, precision
 
 
-def _timed(job: Job, backend: str, precision: str, best: float) -> tuple[Trial, Forward | None]:
-    """A candidate and its forward pass, timed; None where it cannot be had, or where its setup cannot pay."""
-    trial = Trial(backend, precision)
-    if reason := unfit(job.classifier, backend, torch.device(job.plan.device), DTYPES[precision]):
-        trial.verdict = reason
-    elif SETUP[backend] > WORTH * best:
-        trial.verdict = f"takes about {SETUP[backend]:.0f} s to set up, and the whole audit {best:.0f} s"
-    else:
-        try:
-            forward = _opened(job, trial)
-            trial.milliseconds = _milliseconds(forward, job)
-        except BandscopeError as error:
-            trial.verdict = str(error)
-        else:
-            return trial, forward
-    return trial, None
-
-
-def _opened(job: Job, trial: Trial) -> Forward:
-    start = time.perf_counter()
-    forward = open_backend(
-        job.classifier,
-        trial.backend,
-        job.plan.batch_size,
-        torch.device(job.plan.device),
-        DTYPES[trial.precision],
-    )
-    trial.setup = time.perf_counter() - start
-    return forward
-
-
-def _milliseconds(forward: Forward, job: Job) -> float:
-    """Of an image, the best of three batches after one to warm up."""
-    preprocess, images = job.classifier.preprocess, job.plan.batch_size
-    batch = torch.zeros(images, preprocess.channels, *preprocess.size, device=job.plan.device)
-    seconds = []
-    for _ in range(4):
-        start = time.perf_counter()
-        _run(forward, batch).sum().item()  # .item() waits for the device
-        seconds.append(time.perf_counter() - start)
-    return 1e3 * min(seconds[1:]) / images
+def _tried(job: Job, backend: str, precision: str) -> tuple[Trial, Forward | None]:
+    found, forward = timed(job, backend, precision)
+    return Trial(backend, precision, found.reason or "slower", found.setup, found.milliseconds), forward
 
 
 def _agrees(trial: Trial, forward: Forward, probe: "_Probe", expected: Int[np.ndarray, "conditions images"]) -> bool:
     """Whether a candidate gives the answers of eager fp32 on the probe; what was found is written into the trial."""
     try:
         answers = probe.answers(forward)
-    except BandscopeError as error:
-        trial.verdict = str(error)
+    except Exception as error:  # compilers and engines fail with anything
+        trial.verdict = why(error)
         return False
     trial.agreement = float((answers == expected).mean())
     trial.shift = max(shifts(expected == probe.labels, answers == probe.labels))
-    if trial.agreement >= MIN_AGREEMENT and trial.shift <= MAX_SHIFT:
+    trial.safe = trial.agreement >= MIN_AGREEMENT and trial.shift <= MAX_SHIFT
+    if trial.safe:
         return True
     trial.verdict = (
         f"other answers: {trial.agreement:.1%} agree ({MIN_AGREEMENT:.0%} are needed), a point of the curve moves by "
@@ -203,7 +193,7 @@ class _Probe:
             pixels = np.stack([view for _, view in self._views[start : start + batch]])
             full = np.zeros((batch, *pixels.shape[1:]), dtype=np.uint8)
             full[: len(pixels)] = pixels
-            rows = [_run(forward, images).argmax(1)[: len(pixels)] for images in self._shown(torch.from_numpy(full))]
+            rows = [forward(images).argmax(1)[: len(pixels)] for images in self._shown(torch.from_numpy(full))]
             columns.append(torch.stack(rows).cpu().numpy())
         return np.concatenate(columns, axis=1)
 
@@ -212,15 +202,6 @@ class _Probe:
         yield self._job.classifier.preprocess.normalise(pixels)
         for _, _, images, _ in self._bank(pixels):
             yield images
-
-
-def _run(forward: Forward, batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
-    try:
-        return forward(batch)
-    except BandscopeError:
-        raise
-    except Exception as error:  # compilers and engines fail with anything
-        raise ModelError(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
 
 
 def _pixels(job: Job, positions: Int[np.ndarray, " n"]) -> list[tuple[int, np.ndarray]]:

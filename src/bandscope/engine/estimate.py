@@ -4,9 +4,13 @@ import os
 from dataclasses import dataclass
 
 from bandscope.engine.choice import choose
-from bandscope.engine.floor import Pass, Rest, rest, timed_pass
+from bandscope.engine.floor import Rest, rest
+from bandscope.engine.memory import keep_memory
+from bandscope.engine.numerics import frozen_numerics
+from bandscope.engine.passes import Pass, timed
 from bandscope.engine.plan import Plan, resolve_plan
 from bandscope.engine.subject import Subject
+from bandscope.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,15 @@ def estimate(subject: Subject, cores: int) -> Estimate:
         plan, _ = choose(subject.job(plan, subject.layout), subject.request)
     job = subject.job(plan, subject.layout)
     conditions = job.layout.forward_passes(job.layout.conditions())
+    with frozen_numerics(plan.threads), keep_memory():
+        forward, _ = timed(job, plan.backend, plan.precision)
+    if forward.milliseconds is None:
+        raise ModelError(f"{subject.classifier.spec} cannot be timed: {forward.reason}")
     return Estimate(
         plan,
         len(subject.source),
         conditions,
-        timed_pass(job, plan.backend, plan.dtype),
+        forward,
         rest(job, subject.header(plan, subject.layout)),
         cores,
     )

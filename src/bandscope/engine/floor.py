@@ -1,21 +1,14 @@
-"""What an audit is made of, timed on this machine: forward passes, filters, statistics, decoding, storing.
-
-The floor is the forward pass: everything else is held against it.
-"""
+"""What an audit does beside its forward passes, timed on this machine: filters, statistics, decoding, storing."""
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
-from bandscope.classifiers.backends import BACKENDS, PRECISIONS, Forward, open_backend, unfit
-from bandscope.classifiers.torch_classifier import TorchClassifier
 from bandscope.cube.schema import CubeHeader
 from bandscope.cube.store import Store
 from bandscope.datasets.base import ImageSource
@@ -26,28 +19,10 @@ from bandscope.engine.job import Job
 from bandscope.engine.measure import outcome
 from bandscope.engine.memory import keep_memory
 from bandscope.engine.numerics import frozen_numerics
-from bandscope.engine.plan import DTYPES
-from bandscope.errors import BandscopeError, ImageError, ModelError
+from bandscope.errors import ImageError
 
-ROUNDS = 3  # of each forward pass, after one to warm up; the best counts
+ROUNDS = 3  # of the filters; the best counts
 DECODED = 64  # images at most
-
-
-@dataclass(frozen=True)
-class Pass:
-    """A forward pass.
-
-    Attributes:
-        name: backend, precision and, of eager PyTorch, the memory format.
-        setup: seconds until the first batch; None where it cannot be had.
-        milliseconds: an image; None where it cannot be had.
-        reason: why not.
-    """
-
-    name: str
-    setup: float | None = None
-    milliseconds: float | None = None
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,70 +46,6 @@ class Rest:
     def milliseconds(self, conditions: int, cores: int) -> float:
         """Of all of it, an image and condition: decoding threads share the cores with everything else."""
         return self.filtering + self.statistics + self.storing + self.decoding / conditions / cores
-
-
-def passes(job: Job) -> Iterator[Pass]:
-    """Every backend and precision on batches of the job's size, and eager fp32 in PyTorch's own memory format.
-
-    A candidate that is not installed, or does not take the network, comes with the reason.
-    """
-    with frozen_numerics(job.plan.threads), keep_memory():
-        if isinstance(job.classifier, TorchClassifier):
-            yield _timed(job, "eager fp32, contiguous", lambda: _contiguous(job))
-        for backend in BACKENDS:
-            for name, dtype in DTYPES.items():
-                if dtype not in PRECISIONS[backend]:
-                    continue
-                title = f"{backend} {name}"
-                if reason := unfit(job.classifier, backend, torch.device(job.plan.device), dtype):
-                    yield Pass(title, reason=reason)
-                else:
-                    yield _timed(job, title, partial(_opened, job, backend, dtype))
-
-
-def timed_pass(job: Job, backend: str, dtype: torch.dtype) -> Pass:
-    """One of them.
-
-    Raises:
-        ModelError: it cannot be had.
-    """
-    with frozen_numerics(job.plan.threads), keep_memory():
-        found = _timed(job, f"{backend} {job.plan.precision}", partial(_opened, job, backend, dtype))
-    if found.milliseconds is None:
-        raise ModelError(f"{job.classifier.spec} cannot be timed: {found.reason}")
-    return found
-
-
-def _opened(job: Job, backend: str, dtype: torch.dtype) -> Forward:
-    return open_backend(job.classifier, backend, job.plan.batch_size, torch.device(job.plan.device), dtype)
-
-
-def _contiguous(job: Job) -> Forward:
-    """Eager fp32 as most scripts run it: channels first, in the network and in the batch."""
-    classifier = job.classifier
-    assert isinstance(classifier, TorchClassifier)
-    classifier.prepare(torch.device(job.plan.device), torch.float32)
-    classifier.module.to(memory_format=torch.contiguous_format)
-    return torch.inference_mode()(classifier.module)
-
-
-def _timed(job: Job, name: str, opened: Callable[[], Forward]) -> Pass:
-    start = time.perf_counter()
-    try:
-        forward = opened()
-        setup = time.perf_counter() - start
-        return Pass(name, setup, pass_milliseconds(forward, job))
-    except BandscopeError as error:
-        return Pass(name, reason=str(error))
-    except Exception as error:  # compilers and engines fail with anything
-        return Pass(name, reason=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
-
-
-def pass_milliseconds(forward: Forward, job: Job) -> float:
-    """Of an image, the best of some batches after one to warm up."""
-    batch = _batch(job)
-    seconds = [_seconds(lambda: _wait(forward(batch))) for _ in range(1 + ROUNDS)]
-    return 1e3 * min(seconds[1:]) / len(batch)
 
 
 def rest(job: Job, header: CubeHeader) -> Rest:
@@ -211,13 +122,6 @@ def _storing(job: Job, header: CubeHeader) -> tuple[float, float]:
         }
         seconds = _seconds(lambda: store.write(0, arrays))
     return seconds, float(sum(array.nbytes for array in arrays.values()))
-
-
-def _batch(job: Job) -> Float[torch.Tensor, "n c h w"]:
-    preprocess = job.classifier.preprocess
-    random = torch.Generator().manual_seed(0)
-    shape = (job.plan.batch_size, preprocess.channels, *preprocess.size)
-    return torch.randn(shape, generator=random).to(job.plan.device)
 
 
 def _wait(values: torch.Tensor) -> None:

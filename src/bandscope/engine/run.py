@@ -9,7 +9,6 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 import torch
 
-from bandscope.classifiers.backends import Forward, open_backend
 from bandscope.cube.store import Store, extending_path, retired_path
 from bandscope.datasets.base import ImageSource
 from bandscope.engine.conditions import Condition, Layout, known_outcomes, probes_of, unknown_conditions
@@ -20,6 +19,7 @@ from bandscope.engine.measure import Measured, Member, Meter, blanked, measure_b
 from bandscope.engine.memory import keep_memory
 from bandscope.engine.numerics import frozen_numerics
 from bandscope.engine.parts import InParts
+from bandscope.engine.passes import opened
 from bandscope.engine.share import ALONE, Share
 from bandscope.errors import DataError
 
@@ -175,7 +175,10 @@ def _meter(jobs: Sequence[Job], conditions: Sequence[Condition], tick: Callable[
         if probes
     }
     return Meter(
-        members=tuple(Member(one.classifier, one.outputs, InParts(_forward(one))) for one in jobs),
+        members=tuple(
+            Member(one.classifier, one.outputs, InParts(opened(one, one.plan.backend, one.plan.precision)))
+            for one in jobs
+        ),
         banks={look: banks[probes] for look, probes in filtered.items() if probes},
         layout=job.layout,
         looks=looks,
@@ -185,11 +188,6 @@ def _meter(jobs: Sequence[Job], conditions: Sequence[Condition], tick: Callable[
         device=device,
         tick=tick,
     )
-
-
-def _forward(job: Job) -> Forward:
-    plan = job.plan
-    return open_backend(job.classifier, plan.backend, plan.batch_size, torch.device(plan.device), plan.dtype)
 
 
 def _refuse_failures(source: ImageSource, statuses: Iterable[tuple[int, str]]) -> None:
