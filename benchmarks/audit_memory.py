@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+
+from bandscope.engine.photographs import Photographs
 
 MODEL = "timm:mobilenetv1_100?pretrained=false&num_classes=10"
 TINY = "python:tiny_network:make"
@@ -97,12 +98,10 @@ def resident(process: int) -> int:
 
 
 def photographs(folder: Path, count: int) -> list[Path]:
-    """JPEG files of a photograph's size, smooth at several scales."""
-    random = np.random.default_rng(0)
+    """JPEG files of a photograph's size."""
     folder.mkdir()
-    for i in range(count):
-        noise = random.integers(0, 256, (47, 63, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((500, 375), Image.Resampling.BICUBIC).save(folder / f"{i}.jpg", quality=90)
+    for i, file in enumerate(Photographs(count).files):
+        (folder / f"{i}.jpg").write_bytes(file)
     return sorted(folder.iterdir())
 
 

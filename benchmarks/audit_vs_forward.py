@@ -15,15 +15,14 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 
 import bandscope as bs
 from bandscope.classifiers import Classifier, load_classifier
 from bandscope.classifiers.backends import BACKENDS, Forward, open_backend
 from bandscope.datasets import load_source, select
 from bandscope.engine.memory import keep_memory
+from bandscope.engine.photographs import Photographs
 from bandscope.engine.plan import DTYPES, Request, resolve_plan
 from bandscope.probes import default_radii
 
@@ -89,13 +88,11 @@ def forward(floor: Forward, classifier: Classifier, batch_size: int, count: int,
 
 
 def photographs(folder: Path, count: int) -> Path:
-    """JPEG files of a photograph's size, in a class folder for each of the model's outputs used."""
-    random = np.random.default_rng(0)
-    for i in range(count):
+    """JPEG files of a photograph's size, in a class folder for each of ten outputs."""
+    for i, file in enumerate(Photographs(count).files):
         target = folder / f"{i % 10}"
         target.mkdir(parents=True, exist_ok=True)
-        noise = random.integers(0, 256, (47, 63, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((500, 375), Image.Resampling.BICUBIC).save(target / f"{i}.jpg", quality=90)
+        (target / f"{i}.jpg").write_bytes(file)
     return folder
 
 

@@ -41,7 +41,7 @@ def test_the_bar_begins_anew_with_each_round_and_with_the_audit():
 
     def shown():
         console = Console(file=io.StringIO(), width=100)
-        console.print(bar._progress.make_tasks_table(bar._progress.tasks))
+        console.print(bar.progress.make_tasks_table(bar.progress.tasks))
         return console.file.getvalue()
 
     for number in (1, 2):

@@ -10,7 +10,7 @@ from bandscope.cli.audit import _Bar
 
 def shown(bar: _Bar) -> str:
     console = Console(file=io.StringIO(), width=100)
-    console.print(bar._progress.make_tasks_table(bar._progress.tasks))
+    console.print(bar.progress.make_tasks_table(bar.progress.tasks))
     return console.file.getvalue().strip()  # type: ignore[attr-defined]
 
 

@@ -191,15 +191,22 @@ def read_only(request, whole, tmp_path) -> Iterator[Path]:
     for path in reversed(kept):
         path.chmod(0o500 if path.is_dir() else 0o400)
     try:
-        with (folder / "probe").open("w"):
-            writable = True
+        if may_write(folder):
+            pytest.skip("root may write everywhere")
+        yield folder / "a.zarr"
+    finally:
+        for path, mode in kept.items():
+            path.chmod(mode)
+
+
+def may_write(folder: Path) -> bool:
+    """Whether the modes of a folder keep this user out."""
+    try:
+        (folder / "probe").touch()
     except OSError:
-        writable = False
-    if writable:
-        (folder / "probe").unlink()
-    yield pytest.skip("root may write everywhere") if writable else folder / "a.zarr"
-    for path, mode in kept.items():
-        path.chmod(mode)
+        return False
+    (folder / "probe").unlink()
+    return True
 
 
 def test_a_read_only_store_can_be_read(read_only, tmp_path):

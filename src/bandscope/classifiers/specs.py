@@ -1,11 +1,11 @@
 """What a user may write for a classifier, taken apart: `kind:name?option=value&...`."""
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bandscope.errors import InputError, nearest
+from bandscope.literals import parse_literal
 
 KINDS = ("timm", "torchvision", "hf", "onnx", "export", "python")
 FORMS = (
@@ -13,7 +13,6 @@ FORMS = (
     ".safetensors, or planted"
 )
 TEXTS = ("revision",)  # options that are text even where they read as a number, as some hashes do
-_WORDS = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True)
@@ -70,15 +69,5 @@ def _parse_options(query: str, text: str) -> dict[str, Any]:
             raise InputError(f"option {part!r} in classifier {text!r} is not of the form name=value")
         if name in options:
             raise InputError(f"option {name!r} is given twice in classifier {text!r}")
-        options[name] = value if name in TEXTS else _parse_value(value)
+        options[name] = value if name in TEXTS else parse_literal(value)
     return options
-
-
-def _parse_value(value: str) -> Any:
-    """A Python literal where it reads as one (`true`, `false`, `none` too), else the text."""
-    if value.lower() in _WORDS:
-        return _WORDS[value.lower()]
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):
-        return value

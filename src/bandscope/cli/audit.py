@@ -1,7 +1,6 @@
 """`bandscope audit`: options into `bandscope.audit`, then the summary and the figures."""
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +11,13 @@ from typing import Any
 import torch
 import xarray as xr
 from rich.console import Console
-from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 
 from bandscope.api import audit, audit_together, subject_of
 from bandscope.classifiers import Classifier, load_classifier
+from bandscope.cli.bars import Bar
 from bandscope.cli.checks import check_folder, check_images, uncomputed
 from bandscope.cli.dry_run import show
+from bandscope.cli.names import slug
 from bandscope.cli.parsing import (
     parse_bands,
     parse_batch_size,
@@ -182,37 +181,13 @@ def _shard(asked: str | None) -> tuple[str | None, bool]:
     return f"{launched.number}/{launched.count}", launched.number == 1
 
 
-class _Left(TimeRemainingColumn):
-    """The time left, and the word; nothing where it is not known or no longer of interest."""
-
-    def render(self, task: Task) -> Text:
-        shown = super().render(task)
-        return Text() if task.finished or not shown else shown.append(" left")
-
-
-class _Bar:
+class _Bar(Bar):
     """A progress bar in images, with forward passes a second and the time left."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[images]}"),
-            TextColumn("[cyan]{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            _Left(),
-            console=console,
-        )
-        self._task = self._progress.add_task("Loading", total=None, images="", rate="")
+        super().__init__(console, 30, images="default", rate="cyan")
         self._doing = "Auditing"
         self._stored: int | None = None
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
 
     def round(self, number: int) -> Callable[[int, int, int], None]:
         """Begin anew, for one round of the pilot."""
@@ -224,29 +199,20 @@ class _Bar:
         self._doing, self._stored = "Auditing", None
         added = "as in the store" if new is None else f"{new} of them new"
         closest = min(after - before for before, after in pairwise(radii))
-        self._progress.console.print(
-            f"Pilot  {images} images: {len(radii)} radii, {added}, closest {closest:g} apart"
-        )
+        self.progress.console.print(f"Pilot  {images} images: {len(radii)} radii, {added}, closest {closest:g} apart")
 
     def update(self, passes: int, total: int, images: int) -> None:
         """Take the engine's report; its first one tells what the store already held."""
         if self._stored is None:
             self._stored = passes
-            self._progress.reset(self._task, total=total, completed=passes, description=self._doing)
+            self.progress.reset(self.task, total=total, completed=passes, description=self._doing)
             passes = 0
-        task = self._progress.tasks[0]
+        task = self.progress.tasks[0]
         done = int(task.completed) + passes
         rate = f"{(done - self._stored) / task.elapsed:,.0f} conditions/s" if task.elapsed and passes else ""
         shown = f"{images * done // max(total, 1):,}/{images:,} images"
-        self._progress.update(self._task, completed=done, images=shown, rate=rate)
+        self.progress.update(self.task, completed=done, images=shown, rate=rate)
 
 
 def _default_store(model: str, data: str) -> Path:
-    return Path("-".join(dict.fromkeys((_slug(model), _slug(data)))) + ".zarr")
-
-
-def _slug(spec: str) -> str:
-    """A short file name for a spec: the part after the scheme, without options, folders and odd characters."""
-    body = spec.split("?", 1)[0].rstrip("/")
-    last = re.sub(r"\.(safetensors|onnx|pt2|tar)$", "", Path(body.partition(":")[2] or body).name)
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.") or "audit"
+    return Path("-".join(dict.fromkeys((slug(model, "audit"), slug(data, "audit")))) + ".zarr")

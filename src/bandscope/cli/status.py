@@ -14,6 +14,7 @@ from rich.text import Text
 
 from bandscope.conventions import Convention
 from bandscope.cube.progress import Progress, Worker, progress, read_marks
+from bandscope.cube.schema import SETTINGS
 from bandscope.cube.store import Store, check_version, extending_path
 from bandscope.cube.verify import misdescribed
 from bandscope.engine.conditions import Layout
@@ -23,7 +24,6 @@ from bandscope.probes import ResolvedProbe
 from bandscope.report.choice import choice_lines
 
 SHOWN = 8  # processes
-SETTINGS = ("model", "data", "preprocess", "convention", "probes", "plan")
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 

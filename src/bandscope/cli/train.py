@@ -1,15 +1,14 @@
 """`bandscope train`: options into `bandscope.training.train`, a progress bar, and where the weights are."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 
+from bandscope.cli.bars import Bar
+from bandscope.cli.names import slug
 from bandscope.errors import InputError
 
 if TYPE_CHECKING:
@@ -150,7 +149,7 @@ def train(
     from bandscope.training.recipe import parse_settings
 
     overrides = parse_settings(settings or ())
-    folder = out or Path(f"{_slug(model)}-{_slug(data)}-trained")
+    folder = out or Path(f"{slug(model, 'network')}-{slug(data, 'network')}-trained")
     filters = _filters(lowpass, highpass, bandpass, bandstop, family)
     if not filters and (family != "ideal" or filter_share != 1 or convention != "bandscope"):
         raise InputError(
@@ -229,52 +228,22 @@ def _val(text: str) -> str | float | None:
         return text
 
 
-def _slug(spec: str) -> str:
-    """A short file name for a spec: the part after the scheme, without options, folders and odd characters."""
-    body = spec.split("?", 1)[0].rstrip("/")
-    last = Path(body.partition(":")[2] or body).name.removesuffix(".safetensors")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-.") or "network"
-
-
-class _Left(TimeRemainingColumn):
-    """The time left, and the word; nothing where it is not known or no longer of interest."""
-
-    def render(self, task: Task) -> Text:
-        shown = super().render(task)
-        return Text() if task.finished or not task.total or "-" in shown.plain else shown.append(" left")
-
-
-class _Bar:
+class _Bar(Bar):
     """A progress bar: first of images being decoded, then of optimiser steps."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=18),
-            TextColumn("{task.fields[state]}"),
-            TimeElapsedColumn(),
-            _Left(),
-            console=console,
-        )
-        self._task = self._progress.add_task("Loading", total=None, state="")
+        super().__init__(console, 18, state="default")
         self._stage = ""
-
-    def __enter__(self) -> "_Bar":
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
 
     def update(self, report: "Report") -> None:
         """Take a training's report."""
         if report.stage != self._stage:
             self._stage = report.stage
             before = report.done - 1 if report.stage == "training" else 0
-            self._progress.reset(self._task, total=report.total, completed=before)
+            self.progress.reset(self.task, total=report.total, completed=before)
         fields: dict[str, Any] = {"description": "Decoding", "state": f"{report.done:,}/{report.total:,} images"}
         if report.stage == "training":
             right = "" if report.accuracy != report.accuracy else f"  val {report.accuracy:.1%}"
             fields["description"] = f"Epoch {report.epoch}/{report.epochs}"
             fields["state"] = f"loss {report.loss:.3f}{right}  [cyan]{report.rate:,.0f} images/s"
-        self._progress.update(self._task, completed=report.done, total=report.total, **fields)
+        self.progress.update(self.task, completed=report.done, total=report.total, **fields)

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from bandscope.labels import ClassLabel
 
 SCHEMA_VERSION = 2
+SETTINGS = ("model", "data", "preprocess", "convention", "probes", "plan")  # what a store must say of itself
 TOP = 5
 
 

@@ -1,6 +1,5 @@
 """What a user may write for an image set, taken apart: `kind:place?option=value&...`."""
 
-import ast
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from bandscope.errors import InputError, nearest
+from bandscope.literals import parse_literal
 
 KINDS = ("folder", "parquet", "hf", "wds", "torchvision", "planted")
 FORMS = "folder:DIR, parquet:GLOB, hf:NAME, wds:SHARDS, torchvision:NAME?root=DIR or planted"
 # A question mark is also a wildcard in a glob: only one followed by `name=` starts the options.
 SPEC = re.compile(r"(?P<head>.*?)(?:\?(?P<options>\w+=.*))?", re.DOTALL)
-WORDS = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def _typed(spec: Spec, parameter: Parameter, given: Any) -> Any:
     default = parameter.default
     if default is Parameter.empty or isinstance(default, str):
         return given
-    value = _literal(given) if isinstance(given, str) else given
+    value = parse_literal(given) if isinstance(given, str) else given
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if default is not None and type(value) is not type(default):
@@ -111,12 +110,3 @@ def _typed(spec: Spec, parameter: Parameter, given: Any) -> Any:
         )
         raise InputError(f"Option {parameter.name!r} of {spec.text!r} is {given!r}; it must be {wanted}.")
     return value
-
-
-def _literal(text: str) -> Any:
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text

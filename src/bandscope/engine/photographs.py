@@ -28,14 +28,15 @@ class Photographs:
         return len(self.paths)
 
     def __getitem__(self, position: int) -> Image.Image:
-        return Image.open(io.BytesIO(self._files[position])).convert("RGB")
+        return Image.open(io.BytesIO(self.files[position])).convert("RGB")
 
     def fingerprint(self) -> str:
         """Of the recipe: the images are made anew each time."""
         return f"photographs {len(self)}"
 
     @cached_property
-    def _files(self) -> list[bytes]:
+    def files(self) -> list[bytes]:
+        """The JPEG files themselves."""
         random, files = np.random.default_rng(0), []
         for _ in self.paths:
             noise = random.integers(0, 256, (47, 63, 3), dtype=np.uint8)

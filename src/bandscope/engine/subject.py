@@ -15,7 +15,7 @@ from jaxtyping import Int
 
 from bandscope.classifiers.backends import PACKAGES
 from bandscope.classifiers.base import Classifier
-from bandscope.cube.schema import CubeHeader, ProbeAxes, ScaleAxis
+from bandscope.cube.schema import SETTINGS, CubeHeader, ProbeAxes, ScaleAxis
 from bandscope.cube.store import Store
 from bandscope.datasets.base import ImageSource
 from bandscope.engine.conditions import Layout
@@ -24,8 +24,6 @@ from bandscope.engine.plan import Plan, Request
 from bandscope.engine.scales import NO_SCALES, UNITS
 from bandscope.errors import StoreError
 from bandscope.labels import ClassLabel
-
-SETTINGS = ("model", "data", "preprocess", "convention", "probes", "plan")  # what a store must say of itself
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,16 @@
 """A training recipe: everything that decides what is learnt, in one value that reads like a paper's paragraph."""
 
-import ast
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from bandscope.errors import InputError, nearest
+from bandscope.literals import parse_literal
 from bandscope.preprocess import INTERPOLATIONS
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AUGMENTS = ("resized-crop", "pad-crop", "none")
-WORDS = {"true": True, "false": False, "none": None}
 
 
 @dataclass(frozen=True)
@@ -129,17 +128,8 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
             raise InputError(f"--set {setting!r} is not of the form field=value, such as lr=0.1.")
         if name in overrides:
             raise InputError(f"--set {name} is given twice.")
-        overrides[name] = _value(text)
+        overrides[name] = parse_literal(text)
     return overrides
-
-
-def _value(text: str) -> Any:
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 def _check(name: str, value: Any) -> None:
