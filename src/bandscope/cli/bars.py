@@ -8,13 +8,12 @@ from rich.text import Text
 
 
 class Left(TimeRemainingColumn):
-    """The time left, and the word; nothing where it is not known or no longer of interest."""
+    """The time left, and the word; nothing where there is no total yet, or when all is done."""
 
     def render(self, task: Task) -> Text:
         """What stands at the end of the line."""
         shown = super().render(task)
-        known = task.total and shown.plain and "-" not in shown.plain
-        return shown.append(" left") if known and not task.finished else Text()
+        return Text() if task.finished or not shown else shown.append(" left")
 
 
 class Bar:
