@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Int
 
 from bandscope import cube
 from bandscope.classifiers import Classifier, load_classifier, probe_outputs
 from bandscope.conventions import Convention
 from bandscope.datasets import ImageSource, load_source, match_labels, select
 from bandscope.datasets.boxes import Boxes, load_boxes
+from bandscope.datasets.checked import checked_labels
 from bandscope.datasets.subset import Subset
 from bandscope.engine import run as engine
 from bandscope.engine.conditions import Layout
@@ -240,7 +240,7 @@ def subject_of(
     pilot = adaptive if adaptive is None or isinstance(adaptive, Pilot) else Pilot(adaptive)
     asked = None if pilot is None else pilot.asked(wanted, len(source), seed)
     outputs = probe_outputs(classifier)
-    own_labels = _own_labels(source)
+    own_labels = checked_labels(source)
     label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
     layout = Layout(wanted, chosen, _scales(zoom, source, classifier.preprocess))
     return Subject(classifier, source, label_of[own_labels], outputs, layout, request, asked)
@@ -281,20 +281,6 @@ def _check_size(preprocess: Preprocess, zoom: float = 1.0) -> None:
             f"The preprocessing asks for images of {side:.0f} pixels a side; at most {MAX_SIDE} are possible "
             "(input_size, crop_pct and zoom decide)."
         )
-
-
-def _own_labels(source: ImageSource) -> Int[np.ndarray, " images"]:
-    """The source's labels; a custom source may have none, or such as are not places in its classes."""
-    labels = np.asarray(source.labels)
-    if not len(source):
-        raise DataError(f"{source.spec} holds no images; at least one is needed.")
-    if len(labels) != len(source):
-        raise DataError(f"{source.spec} has {len(source)} images but {len(labels)} labels.")
-    if outside := sorted({*labels.tolist()} - {*range(len(source.classes))}):
-        raise DataError(
-            f"{source.spec} has the label {outside[0]}, but its classes end at {len(source.classes) - 1}."
-        )
-    return labels
 
 
 def _probes(

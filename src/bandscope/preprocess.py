@@ -150,6 +150,11 @@ class Preprocess:
         share = width * height / math.prod(self.size)
         return View(pixels.reshape(view.pixels.shape), math.sqrt(share), 1 - share * (1 - view.padded))
 
+    def affine(self, values: Float[torch.Tensor, "*n c h w"]) -> Float[torch.Tensor, "*n c h w"]:
+        """(values - mean) / std of values in [0, 1], on their device."""
+        mean, std = (torch.tensor(v, device=values.device).view(-1, 1, 1) for v in (self.mean, self.std))
+        return (values - mean) / std
+
     def normalise(self, pixels: UInt8[torch.Tensor, "n h w c"]) -> Float[torch.Tensor, "n c h w"]:
         """(pixels / 255 - mean) / std in float32, contiguous, on the device of `pixels`."""
         # tensors on the device, not Python scalars: CUDA divides by a scalar through its rounded reciprocal

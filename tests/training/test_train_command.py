@@ -12,6 +12,7 @@ from tiny_networks import PLANTED_NET
 
 import bandscope as bs
 from bandscope.cli import main as command_line
+from bandscope.cli import train as training_command
 from bandscope.cli.main import main
 
 SMALL = ["--recipe", "zhang2023-small", "--device", "cpu", "--set", "size=24", "--set", "batch_size=18"]
@@ -25,6 +26,7 @@ def terminal(monkeypatch):
     for name in ("out", "err"):
         console = Console(stderr=name == "err", highlight=False, emoji=False, width=100)
         monkeypatch.setattr(command_line, name, console)
+        monkeypatch.setattr(training_command, "console" if name == "out" else name, console)
 
 
 def run(*arguments: object, cwd: Path) -> tuple[int, str, str]:

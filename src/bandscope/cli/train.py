@@ -9,14 +9,15 @@ from rich.console import Console
 
 from bandscope.cli.bars import Bar
 from bandscope.cli.names import slug
+from bandscope.cli.terminal import INTERRUPTED, MACHINE, WHERE, err
+from bandscope.cli.terminal import out as console
 from bandscope.errors import InputError
 
 if TYPE_CHECKING:
     from bandscope.probes import Probe
     from bandscope.training import Report, Trained
 
-LEARNING, FILTERS, RESULTS, MACHINE = "What is learned", "Filters in training", "Results", "Machine"
-INTERRUPTED = 130  # 128 + SIGINT, as shells count
+LEARNING, FILTERS = "What is learned", "Filters in training"
 
 
 class TrainingPrecision(StrEnum):
@@ -100,15 +101,15 @@ def train(
             "--out",
             "-o",
             help="Folder to make or to go on with.",
-            rich_help_panel=RESULTS,
+            rich_help_panel=WHERE,
             show_default="MODEL-DATA-trained",
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start again where the folder exists.", rich_help_panel=RESULTS)
+        bool, typer.Option("--overwrite", help="Start again where the folder exists.", rich_help_panel=WHERE)
     ] = False,
     tensorboard: Annotated[
-        bool, typer.Option("--tensorboard/--no-tensorboard", help="Logs for it, too.", rich_help_panel=RESULTS)
+        bool, typer.Option("--tensorboard/--no-tensorboard", help="Logs for it, too.", rich_help_panel=WHERE)
     ] = True,
     device: Annotated[
         str | None,
@@ -142,8 +143,6 @@ def train(
     A training can be stopped or killed at any moment: the same command goes on after the last finished epoch.
     """
     from bandscope import training
-    from bandscope.cli.main import err
-    from bandscope.cli.main import out as console
     from bandscope.engine.memory import keep_memory
     from bandscope.training.machine import rank
     from bandscope.training.recipe import parse_settings

@@ -181,6 +181,8 @@ class Store:
                     path.rename(replaced)
                 partial.rename(path)
         finally:
+            if replaced.exists() and not path.exists():  # the last step failed: what was there comes back
+                replaced.rename(path)
             for leftover in (partial, replaced):
                 shutil.rmtree(leftover, ignore_errors=True)
         return cls(path)

@@ -33,9 +33,9 @@ class FilterBank:
             for gain in (one_pass.gain(preprocess.size, convention),)
         ]
         one = torch.ones(1, preprocess.channels, 1, 1, device=device)
-        low, high = (one * 0, one) if convention.domain == "pixel" else (self._affine(one * 0), self._affine(one))
-        self._low, self._high = low, high
-        self._tolerance = RANGE_TOLERANCE * (high - low)
+        pixel = convention.domain == "pixel"
+        self._low, self._high = (v if pixel else preprocess.affine(v) for v in (one * 0, one))
+        self._tolerance = RANGE_TOLERANCE * (self._high - self._low)
 
     def __call__(
         self, pixels: UInt8[torch.Tensor, "n h w c"]
@@ -60,14 +60,7 @@ class FilterBank:
     def _seen(self, image: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n c h w"]:
         if self._convention.clip:
             image = image.clamp(self._low, self._high)
-        return self._affine(image) if self._convention.domain == "pixel" else image
-
-    def _affine(self, pixels: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n c h w"]:
-        mean, std = (torch.tensor(v, device=pixels.device).view(-1, 1, 1) for v in self._moments())
-        return (pixels - mean) / std
-
-    def _moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        return self._preprocess.mean, self._preprocess.std
+        return self._preprocess.affine(image) if self._convention.domain == "pixel" else image
 
     def _outside(self, image: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, " n"]:
         low, high = self._low - self._tolerance, self._high + self._tolerance

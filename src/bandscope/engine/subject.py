@@ -24,6 +24,7 @@ from bandscope.engine.plan import Plan, Request
 from bandscope.engine.scales import NO_SCALES, UNITS
 from bandscope.errors import StoreError
 from bandscope.labels import ClassLabel
+from bandscope.nested import flat
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def differences(subject: Subject, store: Store) -> list[str]:
         )
     identity = subject.identity()
     held = {**store.attributes, "zoom": _fixed(store.attributes.get("zoom"))}
-    asked, stored = _flat(identity), _flat({key: held[key] for key in identity})
+    asked, stored = flat(identity), flat({key: held[key] for key in identity})
     # Where a file lies, and which library version read it, do not change what it is.
     ignored = {"model.spec", "model.source", "data.spec"} if asked.get("model.weights_sha256") else {"data.spec"}
     keys = [k for k in sorted({*asked, *stored}) if k not in ignored and not k.startswith("model.versions")]
@@ -122,16 +123,6 @@ def _shown(value: Any) -> str:
     """A value in a message; of a hash its beginning."""
     text = str(value)
     return f"{text[:12]}..." if re.fullmatch(r"[0-9a-f]{64}", text) else text
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = list(value) if isinstance(value, tuple) else value
-    return flat
 
 
 def _fixed(scales: Mapping[str, Any] | None) -> dict[str, Any]:

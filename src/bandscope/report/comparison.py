@@ -15,6 +15,7 @@ from rich.text import Text
 from bandscope.analysis.comparison.common import Common
 from bandscope.analysis.comparison.compare import Comparison
 from bandscope.analysis.comparison.differences import CLEAN
+from bandscope.report.plain import records
 
 MOST_GROUPS = 20
 SHOWN_QUANTITIES = ("r50", "width")
@@ -158,9 +159,9 @@ def _conditions(common: Common) -> str:
 
 
 def _clean(comparison: Comparison) -> Section:
-    against = {row["b"]: row for row in _records(comparison.differences) if row["probe"] == CLEAN}
+    against = {row["b"]: row for row in records(comparison.differences) if row["probe"] == CLEAN}
     rows = []
-    for own in _records(comparison.clean):
+    for own in records(comparison.clean):
         change = against.get(own["model"])
         cells = (_points(change, "difference"), _p(change["p"])) if change else ("", "")
         value = _between(100 * own["accuracy"], 100 * own["ci_low"], 100 * own["ci_high"])
@@ -169,10 +170,10 @@ def _clean(comparison: Comparison) -> Section:
 
 
 def _bands(comparison: Comparison) -> Section:
-    against = {(row["b"], row["probe"], row["quantity"]): row for row in _records(comparison.band_differences)}
+    against = {(row["b"], row["probe"], row["quantity"]): row for row in records(comparison.band_differences)}
     rows, notes = [], []
     for probe, table in comparison.bands.groupby("probe", sort=False):
-        bands = _records(table)
+        bands = records(table)
         for quantity, own in itertools.product(SHOWN_QUANTITIES, bands):
             change = against.get((own["model"], probe, quantity))
             value = _between(own[quantity], own[f"{quantity}_ci_low"], own[f"{quantity}_ci_high"])
@@ -184,7 +185,7 @@ def _bands(comparison: Comparison) -> Section:
 
 
 def _scale_laws(table: pd.DataFrame) -> Section:
-    laws = _records(table)
+    laws = records(table)
     rows = [
         (
             _probe(law["probe"]),
@@ -203,10 +204,10 @@ def _scale_laws(table: pd.DataFrame) -> Section:
 
 
 def _wins(comparison: Comparison) -> Section:
-    found = _records(comparison.wins)
+    found = records(comparison.wins)
     won = {(row["probe"], row["b"]) for row in found}
     tables = comparison.differences.groupby(["probe", "b"], sort=False)
-    notes = [_no_win(_records(table)) for (probe, b), table in tables if probe != CLEAN and (probe, b) not in won]
+    notes = [_no_win(records(table)) for (probe, b), table in tables if probe != CLEAN and (probe, b) not in won]
     title = f"Where one is more accurate (adjusted p < {comparison.alpha:g})"
     columns, cells = _wins_of(found, comparison.common)
     return Section(title, columns, cells, len(columns) - 2, tuple(notes))
@@ -236,7 +237,7 @@ def _no_win(rows: list[Row]) -> str:
 
 def _group_wins(groups: Comparison, noun: str) -> Section:
     """The groups in which a model wins by most."""
-    found = sorted(_records(groups.wins), key=lambda row: -abs(row["difference"]))
+    found = sorted(records(groups.wins), key=lambda row: -abs(row["difference"]))
     columns, cells = _wins_of(found[:MOST_GROUPS], groups.common)
     rows = [(str(row["group"]), *own) for row, own in zip(found, cells, strict=False)]
     names, count, of = MANY[noun], groups.wins["group"].nunique(), groups.clean["group"].nunique()
@@ -247,7 +248,7 @@ def _group_wins(groups: Comparison, noun: str) -> Section:
 
 
 def _verdicts(table: pd.DataFrame) -> Section:
-    found = _records(table)
+    found = records(table)
     rows = [
         (
             row["condition"],
@@ -273,17 +274,13 @@ def _every_condition(comparison: Comparison) -> Iterator[Section]:
                     *(_points(row, name) for name in ("difference", "relative_difference")),
                     *(_p(row[name]) for name in ("p", "p_adjusted")),
                 )
-                for row in _records(table)
+                for row in records(table)
             ]
             columns = ("cycles/image", f"{a}, %", f"{b}, %", "difference", "relative to clean", "p", "adjusted p")
             yield Section(f"{_probe(probe)}: {b} against {a}", columns, rows)
 
 
 # ---- cells
-
-
-def _records(table: pd.DataFrame) -> list[Row]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def _probe(name: object) -> str:

@@ -5,14 +5,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from bandscope.errors import StoreError
 from bandscope.report import files
 from bandscope.report.comparison import Report, markdown
 from bandscope.report.figures import figure_comparison, save
 from bandscope.report.figures.compare import probe_rows
+from bandscope.report.plain import plain, records
 
 PROVENANCE = ("model", "data", "preprocess", "convention", "zoom", "plan", "environment", "command")
 
@@ -46,8 +44,8 @@ def as_json(report: Report) -> dict[str, Any]:
         "settings": settings,
         "notes": list(common.notes),
     }
-    plain: dict[str, Any] = _plain(head | {name: _records(table) for name, table in report.tables().items()})
-    return plain
+    data: dict[str, Any] = plain(head | {name: records(table) for name, table in report.tables().items()})
+    return data
 
 
 def write_csv(report: Report, path: Path) -> None:
@@ -76,23 +74,6 @@ def write_figures(report: Report, folder: Path) -> None:
         family = probes[0].split("_")[2:] or (["bands"] if probes[0].startswith("band") else [])
         figure = figure_comparison(curves, comparison.differences, alpha=comparison.alpha, probes=probes)
         save(figure, folder / "-".join(["comparison", *family]))
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def _plain(value: Any) -> Any:
-    """The value in JSON's types; numbers that JSON does not have, and what is missing, are null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(own) for own in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if value is pd.NA or (isinstance(value, float) and not np.isfinite(value)):
-        return None
-    return value
 
 
 def _make_folder(folder: Path, option: str) -> None:

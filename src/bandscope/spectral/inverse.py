@@ -16,7 +16,7 @@ from jaxtyping import Complex, Float
 Method = Literal["whole", "columns", "products"]
 
 # Shares of the half spectrum's columns up to which each way is the fastest on a CPU (benchmarks/filters.py).
-PRODUCTS, COLUMNS = 0.36, 0.55
+PRODUCTS, COLUMNS = 0.4, 0.55
 
 
 class Inverse:

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 
 from bandscope.errors import InputError, StoreError
+from bandscope.nested import flat
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Folder:
             stored = json.loads(self.run.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise StoreError(f"{self.run} cannot be read: {error}") from error
-        asked, held = _flat(identity), _flat({name: stored.get(name) for name in identity})
+        asked, held = flat(identity), flat({name: stored.get(name) for name in identity})
         differing = [
             f"  {name}: {asked.get(name)} asked, {held.get(name)} stored"
             for name in sorted({*asked, *held})
@@ -161,13 +162,3 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """As JSON gives it back."""
     plain: dict[str, Any] = json.loads(json.dumps(values))
     return plain
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

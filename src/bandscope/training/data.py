@@ -9,9 +9,10 @@ import torch
 from jaxtyping import Bool, Int, Int64, UInt8
 
 from bandscope.datasets import ImageSource, load_source
+from bandscope.datasets.checked import checked_labels
 from bandscope.datasets.spec import parse_spec
 from bandscope.datasets.subset import Subset
-from bandscope.errors import DataError, InputError
+from bandscope.errors import InputError
 from bandscope.training import augment, draws, filters
 from bandscope.training.filters import TrainingFilter
 from bandscope.training.pixels import Pixels, Wanted
@@ -172,13 +173,13 @@ def open_parts(
     """
     source = load_source(data)
     _check_training_part(data, source)
-    _check_source(source)
+    checked_labels(source)
     if val is None:
         return source, None
     if isinstance(val, int | float):
         return split(source, float(val), seed)
     held_out = load_source(val)
-    _check_source(held_out)
+    checked_labels(held_out)
     if held_out.spec == source.spec:
         raise InputError(f"Training and validation images are the same, {source.spec!r}; give another part as val.")
     return source, held_out
@@ -210,18 +211,6 @@ def split(source: ImageSource, share: float, seed: int) -> tuple[ImageSource, Im
 def own_labels(source: ImageSource, label_of: Int[np.ndarray, " classes"]) -> Int64[torch.Tensor, " images"]:
     """For each image the right output."""
     return torch.from_numpy(label_of[np.asarray(source.labels)].astype(np.int64))
-
-
-def _check_source(source: ImageSource) -> None:
-    if not len(source):
-        raise DataError(f"{source.spec} holds no images; at least one is needed.")
-    labels = np.asarray(source.labels)
-    if len(labels) != len(source):
-        raise DataError(f"{source.spec} has {len(source)} images but {len(labels)} labels.")
-    if outside := sorted({*labels.tolist()} - {*range(len(source.classes))}):
-        raise DataError(
-            f"{source.spec} has the label {outside[0]}, but its classes end at {len(source.classes) - 1}."
-        )
 
 
 def _check_training_part(data: str | ImageSource, source: ImageSource) -> None:

@@ -82,20 +82,12 @@ class TrainingFilter:
     ) -> Float[torch.Tensor, "n c h w"]:
         if self.convention.domain == "pixel":
             image = apply_gain(pixels.permute(0, 3, 1, 2).contiguous().float() / 255, gains)
-            return self._affine(image.clamp(0, 1) if self.convention.clip else image)
+            return self.preprocess.affine(image.clamp(0, 1) if self.convention.clip else image)
         image = apply_gain(normalised, gains)
         if not self.convention.clip:
             return image
         zero = torch.zeros(1, self.preprocess.channels, 1, 1, device=image.device)
-        return image.clamp(self._affine(zero), self._affine(zero + 1))
-
-    def _affine(self, pixels: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n c h w"]:
-        """Normalise values in [0, 1]."""
-        mean, std = (
-            torch.tensor(moment, device=pixels.device).view(-1, 1, 1)
-            for moment in (self.preprocess.mean, self.preprocess.std)
-        )
-        return (pixels - mean) / std
+        return image.clamp(self.preprocess.affine(zero), self.preprocess.affine(zero + 1))
 
     def describe(self) -> str:
         """In words, for people."""

@@ -13,7 +13,7 @@ from bandscope.analysis.zoom import at_usual_zoom, scale_axis
 from bandscope.cube import status_ok
 from bandscope.report.figures.tables import PROBE_TITLES
 from bandscope.report.grouping import Grouping, grouping
-from bandscope.report.html import values
+from bandscope.report.plain import records
 
 PLURALS = {"class": "classes", "group": "groups"}
 RADIAL = ("low_pass", "high_pass")
@@ -87,7 +87,7 @@ class Audit:
             return None
         for column, value in wanted.items():
             rows = rows[rows[column] == value]
-        return values.records(rows.head(1))[0] if len(rows) else None
+        return records(rows.head(1))[0] if len(rows) else None
 
     def to_json(self) -> dict[str, Any]:
         """What the page's scripts need to know beside the tables."""

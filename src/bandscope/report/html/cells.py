@@ -9,6 +9,7 @@ import pandas as pd
 from bandscope.report.figures.tables import PROBE_TITLES
 from bandscope.report.html import values
 from bandscope.report.html.audit import Audit
+from bandscope.report.plain import records
 
 NOTHING = "–"
 
@@ -32,7 +33,7 @@ def reach_cells(audits: Sequence[Audit]) -> Cells:
     """Where each share of clean accuracy is reached, in cycles/image."""
     found: dict[tuple[str, float], list[str]] = {}
     for place, audit in enumerate(audits):
-        for row in values.records(audit.tables.get("reach", pd.DataFrame())):
+        for row in records(audit.tables.get("reach", pd.DataFrame())):
             line = found.setdefault((str(row["probe"]), float(row["level"])), [NOTHING] * len(audits))
             line[place] = str(row["reason"]) or _reached(row["radius"], row["radius_ci_low"], row["radius_ci_high"])
     rows = [(_level(*key), *line) for key, line in found.items()]
@@ -43,7 +44,7 @@ def _curve(probe: str, audits: Sequence[Audit]) -> Cells:
     found: dict[tuple[float, ...], list[str]] = {}
     for place, audit in enumerate(audits):
         table = audit.tables.get("curves", pd.DataFrame({"probe": []}))
-        for row in values.records(table[table["probe"] == probe]):
+        for row in records(table[table["probe"] == probe]):
             key = (row["low"], row["high"]) if probe.startswith("band") else (row["radius"],)
             line = found.setdefault(key, [NOTHING] * len(audits))
             ends = values.interval(row["ci_low"], row["ci_high"], scale=100)

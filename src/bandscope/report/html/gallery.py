@@ -16,6 +16,7 @@ from bandscope.cube import status_ok
 from bandscope.report.html import values
 from bandscope.report.html.audit import Audit
 from bandscope.report.html.pictures import Pictures, packed
+from bandscope.report.plain import records
 
 EACH = {1: 6, 2: 4}  # images of a kind, by the number of audits; of more audits
 OF_MORE = 3
@@ -95,7 +96,7 @@ def _told(audit: Audit, count: int) -> dict[int, list[dict[str, Any]]]:
         if kind == "shifted" and not audit.zoomed:
             continue
         cube = audit.whole if kind == "shifted" else audit.cube
-        for row in values.records(analysis.telling(cube, kind, count, probe)):
+        for row in records(analysis.telling(cube, kind, count, probe)):
             told = {"kind": kind, "text": _text(kind, row), "radius": row[_TURN[kind]]} | (
                 {"zooms": _zooms(row)} if kind == "shifted" else {}
             )

@@ -9,6 +9,7 @@ import pandas as pd
 
 from bandscope.report.html import values
 from bandscope.report.html.audit import Audit
+from bandscope.report.plain import records
 from bandscope.report.summary import FOLLOWS
 
 
@@ -28,9 +29,7 @@ class Law:
 def laws(audits: Sequence[Audit]) -> list[Law]:
     """The scale law of all images of each audit, under each probe."""
     return [
-        _law(audit.name, row)
-        for audit in audits
-        for row in values.records(audit.tables.get("scale_law", pd.DataFrame()))
+        _law(audit.name, row) for audit in audits for row in records(audit.tables.get("scale_law", pd.DataFrame()))
     ]
 
 

@@ -1,11 +1,13 @@
 """Values for the page: tables as columns of JSON, numbers and names as text."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from bandscope.report.plain import plain as to_plain
+from bandscope.report.plain import rounded
 
 DIGITS = 7  # significant ones of every float: more than any of them is known to
 LONGEST = 60  # characters of a name within a sentence
@@ -20,30 +22,13 @@ def columns(table: pd.DataFrame) -> dict[str, list[Any]]:
 def column(values: pd.Series) -> list[Any]:
     """The values of a column in JSON's types."""
     if pd.api.types.is_float_dtype(values):
-        return [_rounded(value) for value in values.to_numpy(dtype=np.float64).tolist()]
+        return [rounded(value, DIGITS) for value in values.to_numpy(dtype=np.float64).tolist()]
     return [plain(value) for value in values.tolist()]
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows, each by the names of its columns."""
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
-
-
 def plain(value: Any) -> Any:
-    """The value in JSON's types; what is missing, NaN or infinite is None."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(own) for key, own in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(own) for own in value]
-    if isinstance(value, np.generic):
-        return plain(value.item())
-    if isinstance(value, float):
-        return _rounded(value)
-    return None if value is pd.NA else value
-
-
-def _rounded(value: float) -> float | None:
-    return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    """The value in JSON's types, to the page's digits."""
+    return to_plain(value, DIGITS)
 
 
 def percent(share: float, digits: int = 1) -> str:

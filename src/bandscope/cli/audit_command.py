@@ -1,0 +1,301 @@
+"""The options of `bandscope audit`; what is done with them stands in `bandscope.cli.audit`."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bandscope.cli.terminal import HOW, INTERRUPTED, MACHINE, WHAT, WHERE, err, out
+from bandscope.errors import InputError
+
+
+class Precision(StrEnum):
+    """Types in which a classifier computes."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+    auto = "auto"
+
+
+class Backend(StrEnum):
+    """What runs a classifier."""
+
+    eager = "eager"
+    compiled = "compiled"
+    openvino = "openvino"
+    onnxruntime = "onnxruntime"
+    auto = "auto"
+
+
+def audit(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL",
+            help="timm:NAME[?kw=value], torchvision:NAME, hf:ID (Hugging Face hub or folder), onnx:FILE, export:FILE "
+            "(.pt2), python:package.module:factory, a .safetensors path, or planted (embedded).",
+            show_default="planted",
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA]",
+            help="folder:DIR (class folders), parquet:GLOB, hf:NAME (Hugging Face datasets), wds:SHARDS (WebDataset "
+            "tars), torchvision:NAME?root=DIR, or planted (embedded).",
+            show_default="planted",
+        ),
+    ] = None,
+    also: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Audit this model in the same pass, into a store of its own; any number of times. "
+            "Its weights: MODEL?weights=FILE.",
+            metavar="MODEL",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Store to make or to go on with.",
+            rich_help_panel=WHERE,
+            show_default="MODEL-DATA.zarr",
+        ),
+    ] = None,
+    probes: Annotated[
+        str,
+        typer.Option(
+            help="Comma-separated: low-pass, high-pass, both also with -gaussian or -butterworth; band-pass, "
+            "band-stop.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "low-pass,high-pass",
+    radii: Annotated[
+        str,
+        typer.Option(
+            help="start:stop:step (stop included), r,r,..., paper (5:160:5), or auto: even steps up to the corner, "
+            "finer below the first.",
+            rich_help_panel=WHAT,
+        ),
+    ] = "auto",
+    adaptive: Annotated[
+        float | None,
+        typer.Option(
+            help="Add radii where accuracy on 200 images jumps by more.",
+            metavar="TOL",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    bands: Annotated[
+        str, typer.Option(help="Bands of the band probes: low-high,low-high,... or octaves.", rich_help_panel=WHAT)
+    ] = "octaves",
+    unit: Annotated[
+        str, typer.Option(help="Of radii and bands: cycles/image or cycles/pixel.", rich_help_panel=WHAT)
+    ] = "cycles/image",
+    zoom: Annotated[
+        str | None,
+        typer.Option(
+            help="Look at every image at these zooms too, such as 0.71,1,1.41,2,2.83.",
+            metavar="Z,Z,...",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    object_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Bring every object to these sizes, in pixels of the crop; needs --boxes.",
+            metavar="P,P,...",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    boxes: Annotated[
+        Path | None,
+        typer.Option(help="Object boxes to cut around: CSV, COCO JSON, or Pascal VOC.", rich_help_panel=WHAT),
+    ] = None,
+    outside: Annotated[
+        str,
+        typer.Option(
+            help="Of zooms below 1: real (more of the image, then its reflection) or shrink (the crop itself).",
+            rich_help_panel=WHAT,
+        ),
+    ] = "real",
+    limit: Annotated[
+        int | None, typer.Option(help="Audit a seeded sample of N images.", metavar="N", rich_help_panel=WHAT)
+    ] = None,
+    per_class: Annotated[
+        int | None, typer.Option(help="Audit a seeded sample of N images a class.", metavar="N", rich_help_panel=WHAT)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the samples.", rich_help_panel=WHAT)] = 0,
+    convention: Annotated[
+        str, typer.Option(help="Preset: bandscope, zhang2023 or gavrikov2024.", rich_help_panel=WHAT)
+    ] = "bandscope",
+    domain: Annotated[
+        str | None,
+        typer.Option(
+            help="Filter the normalised tensor or the pixel values.", rich_help_panel=WHAT, show_default="normalised"
+        ),
+    ] = None,
+    keep_mean: Annotated[
+        bool | None,
+        typer.Option("--keep-mean/--drop-mean", help="Keep the image's mean in every filter.", rich_help_panel=WHAT),
+    ] = None,
+    clip: Annotated[
+        bool | None,
+        typer.Option("--clip/--no-clip", help="Clip filtered images to the pixel range.", rich_help_panel=WHAT),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights file in place of the model's own.", rich_help_panel=HOW)
+    ] = None,
+    input_size: Annotated[
+        str | None, typer.Option(help="Crop: 224 or 224x320 (H x W).", metavar="SIZE", rich_help_panel=HOW)
+    ] = None,
+    crop_pct: Annotated[
+        float | None, typer.Option(help="Crop side over resized short side, as in timm.", rich_help_panel=HOW)
+    ] = None,
+    mean: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: m or r,g,b.", rich_help_panel=HOW)] = None,
+    std: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: s or r,g,b.", rich_help_panel=HOW)] = None,
+    interpolation: Annotated[
+        str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.", rich_help_panel=HOW)
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV from the data's classes to the model's outputs.", rich_help_panel=HOW)
+    ] = None,
+    match: Annotated[
+        str, typer.Option(help="How data classes find outputs: auto, wnid, name or index.", rich_help_panel=HOW)
+    ] = "auto",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows of the figures: class, imagenet (everyday groups), or a CSV of class,group.",
+            metavar="GROUPS",
+            rich_help_panel=WHERE,
+            show_default="class, or imagenet where classes are small",
+        ),
+    ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(help="Folder for figures and tables.", rich_help_panel=WHERE, show_default="MODEL-DATA-figures"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start again where the store exists.", rich_help_panel=WHERE)
+    ] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Add new radii, bands or zooms to the store.", rich_help_panel=WHERE)
+    ] = False,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            help="Compute the I-th of N parts of the store; torchrun says which by itself.",
+            metavar="I/N",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what it would cost, from timings on this machine.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first image that fails.", rich_help_panel=WHERE)
+    ] = False,
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Images a forward pass, or auto.", metavar="N|auto", rich_help_panel=MACHINE, show_default="32"
+        ),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="CPU threads of the classifier.", rich_help_panel=MACHINE)
+    ] = None,
+    workers: Annotated[int, typer.Option(help="Threads that decode images.", rich_help_panel=MACHINE)] = 4,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, cuda:1, ...", rich_help_panel=MACHINE, show_default="cuda where there is one"),
+    ] = None,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(
+            help="Of the classifier; auto: bf16 where that is faster and gives the same answers.",
+            rich_help_panel=MACHINE,
+            show_default="fp32",
+        ),
+    ] = None,
+    backend: Annotated[
+        Backend | None,
+        typer.Option(
+            help="What runs the classifier; auto: the one that finishes first, checked for the same answers.",
+            rich_help_panel=MACHINE,
+            show_default="eager",
+        ),
+    ] = None,
+) -> None:
+    """Measure how a classifier's answers change as spatial frequencies are taken away.
+
+    [bold]bandscope audit[/] alone audits the embedded model on the embedded images, in about a minute.
+    A run can be stopped or killed at any moment: the same command goes on where it stopped.
+    """
+    model, data = _model_and_data(model, data)
+    from bandscope.cli import audit as command
+
+    options = command.Options(
+        model=model,
+        data=data,
+        also=also or (),
+        weights=weights,
+        store=store,
+        figures=figures,
+        by=by,
+        probes=probes,
+        radii=radii,
+        adaptive=adaptive,
+        bands=bands,
+        unit=unit,
+        zoom=zoom,
+        object_size=object_size,
+        boxes=boxes,
+        outside=outside,
+        convention=convention,
+        convention_changes={"domain": domain, "keep_mean": keep_mean, "clip": clip},
+        preprocess_changes={
+            "input_size": input_size,
+            "crop_pct": crop_pct,
+            "mean": mean,
+            "std": std,
+            "interpolation": interpolation,
+        },
+        dry_run=dry_run,
+        settings={
+            "labels": labels,
+            "match": match,
+            "limit": limit,
+            "per_class": per_class,
+            "seed": seed,
+            "overwrite": overwrite,
+            "extend": extend,
+            "strict": strict,
+            "shard": shard,
+            "batch_size": batch_size,
+            "threads": threads,
+            "workers": workers,
+            "device": device,
+            "precision": precision.value if precision else None,
+            "backend": backend.value if backend else None,
+        },
+    )
+    try:
+        command.run(options, out)
+    except KeyboardInterrupt:
+        again = "the same command without --overwrite" if overwrite else "the same command again"
+        err.print(f"\nStopped. Finished blocks are stored: run {again} to go on.")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _model_and_data(model: str | None, data: str | None) -> tuple[str, str]:
+    if data is None and model not in (None, "planted"):
+        raise InputError(
+            f"Only {model!r} was given: audit takes MODEL and DATA, such as `bandscope audit {model} folder:images`, "
+            "or neither for the embedded ones."
+        )
+    return "planted" if model is None else model, "planted" if data is None else data
