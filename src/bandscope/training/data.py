@@ -214,10 +214,14 @@ def own_labels(source: ImageSource, label_of: Int[np.ndarray, " classes"]) -> In
 
 
 def _check_training_part(data: str | ImageSource, source: ImageSource) -> None:
-    """A torchvision set means its held-out part unless it is told otherwise: nobody trains on that."""
-    if not isinstance(data, str) or not data.startswith("torchvision:"):
+    """Some sets mean their held-out part unless they are told otherwise: nobody trains on that."""
+    if not isinstance(data, str):
         return
     asked, chosen = parse_spec(data, {}).options, parse_spec(source.spec, {}).options
+    if parse_spec(data, {}).kind == "planted":
+        if asked.get("split", "test") == "test":
+            raise InputError(f"{data!r} is the held-out part: say planted?split=train, and give this part as val.")
+        return
     added = {name: value for name, value in chosen.items() if name not in asked}
     if added:
         how = "train=true" if "train" in added else "split=train"

@@ -148,7 +148,7 @@ def train(
     rows: Sequence[Row] = () if overwrite else folder.stored_history()
     if len(rows) == chosen.epochs:
         aloud(f"{folder.path} is finished already.")
-        return _trained(folder, chosen, rows)
+        return _trained(folder, subject.recipe, rows)
     subject.announce(machine, aloud)
     job = _job(subject, machine, transform, tell, aloud)
     if first:
@@ -157,7 +157,7 @@ def train(
         aloud(f"Going on after epoch {len(rows)} of {chosen.epochs}")
     from bandscope.training.run import run  # Lightning takes seconds to import
 
-    return _trained(folder, chosen, run(job, machine, folder, folder.state if rows else None, tell))
+    return _trained(folder, subject.recipe, run(job, machine, folder, folder.state if rows else None, tell))
 
 
 def _job(subject: Subject, machine: Machine, transform: Transform | None, tell: Progress, say: Say) -> Job:
@@ -167,7 +167,7 @@ def _job(subject: Subject, machine: Machine, transform: Transform | None, tell: 
     preprocess = with_statistics(subject.preprocess, subject.recipe, start, training)
     validation = None
     if held_out is not None:
-        left = machine.memory - training.kept
+        left = machine.memory - training.most
         pixels = _pixels("Validation", held_out, preprocess, None, left, machine, tell, say)
         validation = Part(pixels, own_labels(held_out, subject.val_label_of))
     shape = " x ".join(map(str, (preprocess.channels, *preprocess.size)))

@@ -19,6 +19,7 @@ class _Watched:
     copied: torch.cuda.Event | None
     step: int
     batch: Batch
+    tell: bool
 
 
 class LossGuard:
@@ -27,15 +28,15 @@ class LossGuard:
     Args:
         folder: where the batch of a bad loss is saved.
         rank: of this process.
-        seen: called with (step, loss) of every finite loss.
+        seen: called with (step, loss) of every finite loss that is to be told.
     """
 
     def __init__(self, folder: Path, rank: int, seen: Callable[[int, float], None]) -> None:
         self._folder, self._rank, self._seen = folder, rank, seen
         self._waiting: deque[_Watched] = deque()
 
-    def watch(self, loss: torch.Tensor, step: int, batch: Batch) -> None:
-        """Take note of a step's loss.
+    def watch(self, loss: torch.Tensor, step: int, batch: Batch, *, tell: bool = True) -> None:
+        """Take note of a step's loss; of accumulated gradients only the last batch's is told.
 
         Raises:
             ModelError: this loss, or one of the last few, is not finite.
@@ -45,7 +46,7 @@ class LossGuard:
             loss = loss.detach().to("cpu", non_blocking=True)
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
-        self._waiting.append(_Watched(loss.detach(), event, step, batch))
+        self._waiting.append(_Watched(loss.detach(), event, step, batch, tell))
         while len(self._waiting) > (LAG if event else 0):
             self._look(self._waiting.popleft())
 
@@ -66,4 +67,5 @@ class LossGuard:
                 f"The loss is {value} at step {watched.step}: the training stops. The batch is saved in {path}; a "
                 "lower lr, a longer warm-up or fp32 may help. The last finished epoch is kept."
             )
-        self._seen(watched.step, value)
+        if watched.tell:
+            self._seen(watched.step, value)

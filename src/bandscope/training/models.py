@@ -22,10 +22,11 @@ from bandscope.datasets import ImageSource, match_labels
 from bandscope.errors import InputError, ModelError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
+from bandscope.training.pixels import samples
 
 GREY_MODES = ("1", "L", "I", "I;16", "I;16B", "I;16L", "I;16N")
-PROBED = 16  # images whose modes stand for all
 TRAINED_KINDS = ("timm", "torchvision", "python", "checkpoint", "planted")
+PUBLISHED_KINDS = ("timm", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,16 @@ def start_from(
     if parsed.kind not in TRAINED_KINDS:
         raise InputError(f"{model} cannot be trained; allowed: timm:, torchvision:, python:, or a .safetensors path.")
     options = dict(parsed.options)
-    weights = options.pop("weights", weights)
-    pretrained = bool(options.pop("pretrained", pretrained))
+    written = options.pop("weights", None)
+    if written is not None and weights is not None and str(written) != str(weights):
+        raise InputError(f"two weights are given for {model}: {written} and {weights}")
+    weights = weights or written
+    asked = options.pop("pretrained", None)
+    if asked is False and pretrained:
+        raise InputError(f"{model} says pretrained=false, but pretrained weights are asked for: leave one out.")
+    pretrained = bool(pretrained or asked)
+    if pretrained and parsed.kind not in PUBLISHED_KINDS:
+        raise InputError(f"{model} has no published weights; only timm: and torchvision: networks have.")
     if pretrained and weights is not None:
         raise InputError(f"{model}: pretrained weights and a weights file exclude each other.")
     parsed = replace(parsed, options=options)
@@ -105,7 +114,7 @@ def _built(spec: Spec, source: ImageSource, weights: str | Path | None) -> Start
     origin = "random"
     if weights is not None:
         load_state(module, read_state(weights), weights)
-        origin = f"file {weights} ({weights_hash(module.state_dict())[:12]})"
+        origin = f"file {Path(weights).name} ({weights_hash(module.state_dict())[:12]})"
     channels = input_channels(module) or source_channels(source)
     return Start(module, filled.text, channels, None, origin, source.classes, _identity(source))
 
@@ -141,10 +150,15 @@ def _given(module: nn.Module, source: ImageSource, weights: str | Path | None, s
     """A network handed over in Python; it is trained itself, not a copy."""
     if weights is not None:
         raise InputError("weights are loaded into networks that are named; a network given as an object has its own.")
+    if not any(parameter.requires_grad for parameter in module.parameters()):
+        raise InputError(
+            f"{type(module).__qualname__} has no parameter that may change (requires_grad is False for all): thaw "
+            "what shall be trained, or name the network instead."
+        )
     channels = input_channels(module) or source_channels(source)
     if spec is not None:
         _check_rebuilds(spec, module)
-    return Start(module, spec, channels, None, "as given", source.classes, _identity(source))
+    return Start(module.train(), spec, channels, None, "as given", source.classes, _identity(source))
 
 
 def _build(spec: Spec) -> nn.Module:
@@ -201,8 +215,7 @@ def input_channels(module: nn.Module) -> int | None:
 
 def source_channels(source: ImageSource) -> int:
     """1 where a sample of the images is grey, else 3."""
-    positions = np.unique(np.linspace(0, len(source) - 1, PROBED).astype(int)).tolist()
-    return 1 if all(source[position].mode in GREY_MODES for position in positions) else 3
+    return 1 if all(image.mode in GREY_MODES for image in samples(source)) else 3
 
 
 def check_outputs(start: Start, preprocess: Preprocess, source: ImageSource) -> None:

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bandscope.classifiers.checkpoint import save_checkpoint
 from bandscope.classifiers.torch_classifier import as_logits
+from bandscope.errors import ModelError
 from bandscope.training import draws
 from bandscope.training.checkpoints import Folder, Row, best_row, rows_of
 from bandscope.training.data import Batch, Share, TrainingBatches, ValidationBatches, steps_per_epoch
@@ -59,6 +60,7 @@ class TrainingModule(pl.LightningModule):
         self.history: list[Row] = []
         self._trained, self._validated = Sums(), Sums()
         self._began, self._epoch_began_at, self._stepped = time.perf_counter(), 0, 0
+        self._learned: float | None = None  # when the epoch's last step was done
 
     @property
     def epoch(self) -> int:
@@ -127,7 +129,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Random numbers of the network itself (dropout) follow from seed, epoch and rank, as if never stopped."""
         torch.manual_seed(draws.derived_seed(self.job.seed, draws.TORCH, self.epoch, self.global_rank))
-        self._began, self._epoch_began_at = time.perf_counter(), self.global_step
+        self._began, self._epoch_began_at, self._learned = time.perf_counter(), self.global_step, None
 
     def on_train_batch_start(self, batch: Prepared, batch_idx: int) -> None:
         """The learning rate is a function of the step, not a state."""
@@ -140,7 +142,8 @@ class TrainingModule(pl.LightningModule):
         """Cross-entropy with label smoothing."""
         logits = as_logits(self.network(batch.images), len(batch.images))
         loss = cross_entropy(logits, batch.labels, label_smoothing=self.job.recipe.label_smoothing)
-        self._guard.watch(loss, self.global_step, batch.batch)
+        last = (batch_idx + 1) % self.job.accumulate == 0
+        self._guard.watch(loss, self.global_step, batch.batch, tell=last)
         self._trained.add(loss, logits, batch.labels)
         return loss
 
@@ -169,6 +172,7 @@ class TrainingModule(pl.LightningModule):
 
     def on_validation_start(self) -> None:
         """Batch norms of all processes validate with the first one's statistics."""
+        self._learned = time.perf_counter()
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             for buffer in self.weights.buffers():
                 torch.distributed.broadcast(buffer, 0)
@@ -183,6 +187,7 @@ class TrainingModule(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         """A row of the history, weights, and the state to go on from; the state last: it vouches for the others."""
         self._guard.finish()
+        self._check_weights()
         self.history.append(self._row())
         if self.global_rank == 0:
             self._write()
@@ -190,6 +195,19 @@ class TrainingModule(pl.LightningModule):
         self.trainer.save_checkpoint(draft)
         if self.global_rank == 0:
             draft.replace(self.folder.state)
+
+    def _check_weights(self) -> None:
+        """A last step may destroy the weights after a loss that was still finite: such an epoch is not finished.
+
+        Raises:
+            ModelError: a weight is not finite.
+        """
+        for name, value in self.weights.state_dict().items():
+            if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                raise ModelError(
+                    f"{name} is not finite after step {self.global_step - 1}: the training stops. A lower lr, a "
+                    "longer warm-up or fp32 may help. The epoch before is kept."
+                )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The history goes with the weights."""
@@ -200,8 +218,8 @@ class TrainingModule(pl.LightningModule):
         self.history = list(rows_of(checkpoint))
 
     def _row(self) -> Row:
-        train_loss, train_accuracy, _ = self._trained.means(self._summed, self.device)
-        val_loss, val_accuracy, _ = self._validated.means(self._summed, self.device)
+        train_loss, train_accuracy = self._trained.means(self._summed, self.device)
+        val_loss, val_accuracy = self._validated.means(self._summed, self.device)
         seconds = time.perf_counter() - self._began
         images = (self.global_step - self._epoch_began_at) * self.job.recipe.batch_size
         row = Row(
@@ -213,7 +231,7 @@ class TrainingModule(pl.LightningModule):
             val_loss=val_loss,
             val_accuracy=val_accuracy,
             seconds=seconds,
-            images_per_second=images / seconds,
+            images_per_second=images / ((self._learned or time.perf_counter()) - self._began),
         )
         if self.logger is not None:
             measured = {
@@ -256,9 +274,9 @@ class Sums:
         new = torch.stack([loss * len(labels), right, torch.full_like(right, len(labels))]).double()
         self._sums = new if self._sums is None else self._sums + new
 
-    def means(self, summed: Callable[[torch.Tensor], torch.Tensor], device: torch.device) -> tuple[float, float, int]:
-        """(mean loss, accuracy, images) of all processes; NaN of none. Starts anew."""
+    def means(self, summed: Callable[[torch.Tensor], torch.Tensor], device: torch.device) -> tuple[float, float]:
+        """(mean loss, accuracy) of all processes; NaN of none. Starts anew."""
         own = torch.zeros(3, dtype=torch.float64, device=device) if self._sums is None else self._sums
         loss, right, images = summed(own).tolist()
         self._sums = None
-        return (loss / images, right / images, int(images)) if images else (math.nan, math.nan, 0)
+        return (loss / images, right / images) if images else (math.nan, math.nan)

@@ -17,7 +17,7 @@ from bandscope.preprocess import Preprocess
 from bandscope.training.augment import Augment, Cuts
 
 AHEAD = 4  # batches that are decoded before they are asked for
-PROBED = 32  # images whose sizes stand for all before any other is decoded
+PROBED = 32  # images whose sizes and modes stand for all before any other is decoded
 Size = tuple[int, int]
 
 
@@ -49,6 +49,10 @@ class Pixels(Protocol):
     def kept(self) -> int:
         """Bytes that were decoded once and for all."""
 
+    @property
+    def most(self) -> int:
+        """Bytes that may come to be kept."""
+
     def load(self, batches: Iterable[Wanted]) -> Iterator[Loaded]:
         """Each batch in turn."""
 
@@ -67,6 +71,11 @@ class InMemory:
         """Bytes of the tensor."""
         return self.images.nbytes
 
+    @property
+    def most(self) -> int:
+        """The same: no more is decoded."""
+        return self.kept
+
     def load(self, batches: Iterable[Wanted]) -> Iterator[Loaded]:
         """Each batch in turn, to be cut on the device."""
         size = self.images.shape[1:3]
@@ -78,8 +87,8 @@ class InMemory:
             yield Loaded(wanted, pixels, cuts)
 
     def sample(self, count: int) -> Iterator[UInt8[np.ndarray, "h w c"]]:
-        """All images: they cost nothing."""
-        return iter(self.images.numpy())
+        """The same as of images that are not in memory, so that what is measured does not depend on memory."""
+        return (self.images[position].numpy() for position in _spread(len(self.images), count))
 
 
 class Decoded:
@@ -93,7 +102,7 @@ class Decoded:
         self, source: ImageSource, preprocess: Preprocess, augment: Augment | None, workers: int, budget: int
     ) -> None:
         self._source, self._preprocess, self._augment = source, preprocess, augment
-        self._workers, self._budget = workers, budget
+        self._workers, self._budget, self.most = workers, budget, budget
         self._kept: dict[int, UInt8[np.ndarray, "h w c"]] = {}
 
     @property
@@ -203,11 +212,20 @@ def common_size(source: ImageSource) -> Size | None:
     Raises:
         DataError: an image cannot be decoded.
     """
-    sizes = {_opened(source, position).size for position in _spread(len(source), PROBED)}
+    sizes = {image.size for image in samples(source)}
     if len(sizes) > 1:
         return None
     width, height = sizes.pop()
     return height, width
+
+
+def samples(source: ImageSource) -> Iterator[Image.Image]:
+    """A few images, evenly spread, that stand for all.
+
+    Raises:
+        DataError: one cannot be decoded.
+    """
+    return (_opened(source, position) for position in _spread(len(source), PROBED))
 
 
 def decoded(source: ImageSource, position: int, preprocess: Preprocess, *, whole: bool) -> UInt8[np.ndarray, "h w c"]:

@@ -84,7 +84,7 @@ class Recipe:
         """
         if name not in RECIPES:
             raise InputError(f"No recipe {name!r}; there are {', '.join(RECIPES)}.{nearest(name, RECIPES)}")
-        return cls(**asdict(RECIPES[name].changed(**overrides)))
+        return RECIPES[name].changed(**overrides)
 
     def changed(self, **overrides: Any) -> "Recipe":
         """This recipe with single fields changed.
@@ -100,6 +100,8 @@ class Recipe:
         settled: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in overrides.items()
         }
+        if "augment" in settled and settled["augment"] is None:  # --set augment=none
+            settled["augment"] = "none"
         return replace(self, **settled)
 
     @property

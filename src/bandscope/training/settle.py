@@ -24,6 +24,12 @@ OF_IMAGES = {
 }
 
 
+def for_channels(recipe: Recipe, asked: Collection[str], start: Start) -> Recipe:
+    """The recipe, whose own mean and std of colour images are measured instead where the images are grey."""
+    colours = recipe.mean is not None and len(recipe.mean) == 3 and not {"mean", "std"} & {*asked}
+    return recipe.changed(mean=None, std=None) if start.channels == 1 and colours else recipe
+
+
 def settled_preprocess(recipe: Recipe, asked: Collection[str], start: Start, source: ImageSource) -> Preprocess:
     """How images are prepared: as the weights were trained, or at random as the recipe says.
 

@@ -24,7 +24,7 @@ from bandscope.training.filters import TrainingFilter
 from bandscope.training.machine import Machine
 from bandscope.training.models import Start, check_outputs, start_from
 from bandscope.training.recipe import Recipe
-from bandscope.training.settle import settled_preprocess
+from bandscope.training.settle import for_channels, settled_preprocess
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 Say = Callable[[str], None]
@@ -64,6 +64,7 @@ class Subject:
             "data": _fingerprint(self.source),
             "val": None if self.val is None else _fingerprint(self.val),
             "filters": self.filters.to_json(),
+            "input": self.preprocess.to_json(),  # mean and std may still be open
             "seed": self.seed,
             "precision": precision,
         }
@@ -125,6 +126,7 @@ def resolve_subject(
     steps_per_epoch(len(source), recipe.batch_size)
     path = None if weights is None else Path(weights)
     start = start_from(model, source, weights=path, pretrained=pretrained, spec=spec, seed=seed)
+    recipe = for_channels(recipe, asked, start)
     preprocess = settled_preprocess(recipe, asked, start, source)
     check_outputs(start, preprocess, source)
     _set_bn_momentum(start.module, recipe.bn_momentum)
