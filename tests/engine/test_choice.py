@@ -163,6 +163,8 @@ def test_what_was_asked_for_explicitly_stays_and_can_be_gone_on_with(paced, tmp_
     plan = audited(store, **asked).attrs["plan"]
     assert plan[kept] == asked[kept]
     assert (plan["backend"], plan["precision"]) in {("eager", "bf16"), ("openvino", "fp32")}
+    with bs.open(store) as cube:
+        assert choice_lines(cube.attrs)[0].endswith(", as asked for (eager fp32: 1000.0 ms)")
     assert audited(store, **asked).attrs["plan"] == plan
 
 

@@ -24,6 +24,8 @@ def choice_lines(attributes: Mapping[Hashable, Any] | Mapping[str, Any]) -> list
 
 def _chosen(chosen: Mapping[str, Any], reference: Mapping[str, Any], choice: Mapping[str, Any]) -> str:
     taken = f"{_name(chosen)}, {chosen['milliseconds']:.1f} ms an image"
+    if chosen["agreement"] is None and chosen != reference:
+        return f"{taken}, as asked for ({_name(reference)}: {reference['milliseconds']:.1f} ms)"
     if chosen == reference:
         why = "nothing else was both faster and the same" if choice["images"] else "too short an audit for a choice"
         return f"{taken}: {why}"

@@ -93,10 +93,10 @@ def start_from(
     if asked is False and pretrained:
         raise InputError(f"{model} says pretrained=false, but pretrained weights are asked for: leave one out.")
     pretrained = bool(pretrained or asked)
-    if pretrained and parsed.kind not in PUBLISHED_KINDS:
-        raise InputError(f"{model} has no published weights; only timm: and torchvision: networks have.")
     if pretrained and weights is not None:
         raise InputError(f"{model}: pretrained weights and a weights file exclude each other.")
+    if pretrained and parsed.kind not in PUBLISHED_KINDS:
+        raise InputError(f"{model} has no published weights; only timm: and torchvision: networks have.")
     parsed = replace(parsed, options=options)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
