@@ -334,3 +334,31 @@ def test_everything_has_a_name_and_a_place(open_page: Open, report: Path) -> Non
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()
+
+
+def test_numbers_are_rounded_as_python_rounds_them(looked_at: Page) -> None:
+    """Ties, such as 13 right images of 16, and what would be minus zero."""
+    shares = [13 / 16, 1 / 16, 3 / 16, 0.0, -0.0, -0.0004, 0.123456, 1.0]
+    shown = looked_at.evaluate("shares => shares.map(share => percent(share))", shares)
+    assert shown == [f"{100 * share:z.1f} %" for share in shares]
+    assert looked_at.evaluate("() => [fixed(2.5, 0), fixed(0.25), fixed(-0.02)]") == ["2", "0.2", "0.0"]
+
+
+def test_a_slow_picture_does_not_paint_over_a_later_one(looked_at: Page) -> None:
+    """Two pictures are asked for; the first is decoded after the second."""
+    painted = looked_at.evaluate("""async () => {
+        const canvas = document.createElement("canvas");
+        const probe = { name: "low_pass", kind: "low_pass", family: "ideal" };
+        const real = [cropSpectrum, filteredPixels];
+        const waits = {};
+        cropSpectrum = (key) => new Promise((resolve) => {
+            waits[key] = () => resolve({ width: 1, height: 1, shade: key });
+        });
+        filteredPixels = (found) => [found.shade === "late" ? 255 : 0, 0, 0, 255];
+        const both = [paint(canvas, "late", 0, probe, 1), paint(canvas, "wanted", 0, probe, 1)];
+        waits.wanted(); await both[1];
+        waits.late(); await both[0];
+        [cropSpectrum, filteredPixels] = real;
+        return canvas.getContext("2d").getImageData(0, 0, 1, 1).data[0];
+    }""")
+    assert painted == 0

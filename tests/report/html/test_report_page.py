@@ -20,6 +20,7 @@ from PIL import Image
 
 import bandscope as bs
 from bandscope.errors import InputError, StoreError
+from bandscope.report.grouping import Grouping
 from bandscope.report.html import write_report
 from bandscope.report.html.build import Page, build
 from bandscope.report.html.render import render
@@ -93,6 +94,26 @@ def test_headline_tells_why_ninety_percent_are_not_known(cube: xr.DataTree) -> N
     one = bs.at_zoom(cube)
     high = xr.DataTree.from_dict({"/": one.to_dataset(), "/high_pass": one["high_pass"].to_dataset(inherit=False)})
     assert "no low-pass probe" in build({"high": high}).headline.meaning
+
+
+def test_a_wave_whose_radius_is_not_known_has_no_length(cube: xr.DataTree) -> None:
+    """Nor is anything said of the frequencies that are needed: they may be very few."""
+    one = bs.at_zoom(cube).copy(deep=True)
+    one["low_pass"]["top5_class"][:, :, 0] = one["label"].values[:, None]  # right at every radius
+    found = build({"few": one}).headline
+    assert "already above 90% of clean at the smallest radius" in found.meaning
+    figures = [figure.what for figures in found.figures for figure in figures[1]]
+    assert any("90 % of it" in what for what in figures)
+    assert "one such wave is" not in figures
+
+
+def test_stores_of_other_rows_are_shown_by_class(cube: xr.DataTree, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each would choose rows of its own; the page has one switch for all."""
+    groups = Grouping(dict.fromkeys(range(cube.sizes["class"]), "all"), "group")
+    chosen = iter([groups, Grouping("class", "class")])
+    monkeypatch.setattr("bandscope.report.html.audit.grouping", lambda cube, by: next(chosen))
+    page = build({"one": cube, "two": cube})
+    assert [[level.noun for level in audit.levels] for audit in page.audits] == [["class"], ["class"]]
 
 
 def test_images_that_do_not_count_are_told(cube: xr.DataTree) -> None:

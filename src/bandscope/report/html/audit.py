@@ -1,7 +1,7 @@
 """One audit of a report: its cube, and every analysis table that the page shows of it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -113,6 +113,14 @@ def read_audit(name: str, cube: xr.DataTree, by: str | None = None) -> Audit:
     chosen = grouping(cube, by)
     levels = (chosen,) if chosen.noun == "class" else (chosen, Grouping("class", "class"))
     return Audit(name, cube, one, at, levels)
+
+
+def same_levels(audits: Sequence[Audit]) -> tuple[Audit, ...]:
+    """The audits, all with the same rows: classes alone where they would differ."""
+    nouns = {tuple(level.noun for level in audit.levels) for audit in audits}
+    if len(nouns) == 1:
+        return tuple(audits)
+    return tuple(replace(audit, levels=(Grouping("class", "class"),)) for audit in audits)
 
 
 def _tables(cube: xr.DataTree) -> dict[str, pd.DataFrame]:

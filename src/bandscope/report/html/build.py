@@ -11,7 +11,7 @@ import xarray as xr
 from bandscope.datasets import ImageSource
 from bandscope.report.html import values
 from bandscope.report.html.against import Against, against
-from bandscope.report.html.audit import Audit, read_audit
+from bandscope.report.html.audit import Audit, read_audit, same_levels
 from bandscope.report.html.cells import Cells, curve_cells, reach_cells
 from bandscope.report.html.gallery import Gallery, gallery, kinds_shown
 from bandscope.report.html.headline import Headline, headline
@@ -99,7 +99,7 @@ def build(cubes: Mapping[str, xr.DataTree], *, by: str | None = None, images: Im
         by: groups for the explorer: "class", "imagenet", or a CSV of class,group.
         images: where the audited images are now, if no longer where the cubes say.
     """
-    audits = tuple(read_audit(name, cube, by) for name, cube in cubes.items())
+    audits = same_levels([read_audit(name, cube, by) for name, cube in cubes.items()])
     shown = gallery(audits, [Pictures.of(audit.cube, images) for audit in audits])
     return Page(
         audits=audits,

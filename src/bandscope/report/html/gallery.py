@@ -26,7 +26,7 @@ MOST_RIVALS = 4
 ENOUGH_RADII = 2  # a class on top at a single radius is a dot, not a curve
 KINDS = {
     "takeover": ("Takeovers", "Another class takes the top place over a range of radii."),
-    "late": ("Late", "Right only once nearly all frequencies are there."),
+    "late": ("Late", "Of the images that are right without a filter, those that need most frequencies."),
     "nonmonotone": ("Conflicts", "The label's probability falls as more frequencies come in."),
     "shifted": ("Shifted", "The centre r50 of the band moves most from one zoom to another."),
 }
@@ -117,10 +117,15 @@ def _text(kind: str, row: Mapping[str, Any]) -> str:
     """What the image tells, in a sentence."""
     if kind == "takeover":
         same = row["from_radius"] == row["to_radius"]
-        where = f"At {row['from_radius']:g}" if same else f"From {row['from_radius']:g} to {row['to_radius']:g}"
-        return f"{where} cycles/image {values.name(row['usurper'])} is on top ({row['usurper_probability']:.0%})."
+        usurper, share = values.name(row["usurper"]), f"{row['usurper_probability']:.0%}"
+        if same:
+            return f"At {row['from_radius']:g} cycles/image {usurper} is on top ({share})."
+        span = f"From {row['from_radius']:g} to {row['to_radius']:g} cycles/image"
+        return f"{span} mostly {usurper} is on top ({share} on average)."
     if kind == "late":
         before = f", before that {values.name(row['before'])}" if isinstance(row["before"], str) else ""
+        if "high_pass" in str(row["probe"]):
+            return f"Right for good up to {row['onset']:g} cycles/image taken away{before}."
         return f"Right for good from {row['onset']:g} cycles/image on{before}."
     if kind == "nonmonotone":
         return (

@@ -98,14 +98,14 @@ def _meaning(audit: Audit) -> str:
 
 def _meanings(audits: Sequence[Audit]) -> str:
     lengths = [
-        f"{audit.side / row['radius']:.1f} pixels for {values.name(audit.name)}"
+        f"{audit.side / row['radius']:.1f} pixels long for {values.name(audit.name)}"
         for audit in audits
-        if (row := ninety(audit)) and not row["reason"] and row["radius"] > 0
+        if (row := ninety(audit)) and not row["reason"]
     ]
     if not lengths:
         return ""
     return (
-        f"One such wave, light and dark together, is {'; '.join(lengths)} long. All detail finer than that can be "
+        f"One such wave, light and dark together, is {'; '.join(lengths)}. All detail finer than that can be "
         "removed for a tenth of the accuracy."
     )
 
@@ -114,7 +114,9 @@ def figures(audit: Audit) -> tuple[Figure, ...]:
     """Clean accuracy, where low-pass reaches 90 % of it, the wave's length, where high-pass has lost half of it."""
     found = [_clean(audit)]
     if row := ninety(audit):
-        found += [_radius(row, "90 % of it, with frequencies up to"), _period(row, audit)]
+        found.append(_radius(row, "90 % of it, with frequencies up to"))
+        if not row["reason"]:
+            found.append(_period(row, audit))
     high = audit.radial("high_pass")
     if high and (row := audit.row("reach", probe=high, level=0.5)):
         found.append(_radius(row, "half of it, with frequencies above"))
@@ -139,12 +141,11 @@ def _radius(row: Mapping[str, Any], what: str) -> Figure:
 
 
 def _period(row: Mapping[str, Any], audit: Audit) -> Figure:
-    what = "one such wave is"
-    if row["reason"] or row["radius"] <= 0:
-        return Figure(what, "–", note="every frequency is needed" if row["reason"] else "the mean colour alone")
     ends = [audit.side / row[f"radius_ci_{end}"] for end in ("high", "low") if row[f"radius_ci_{end}"] > 0]
     span = values.interval(*ends) if len(ends) == 2 else ""
-    return Figure(what, f"{audit.side / row['radius']:.1f}", "pixels long", span, f"of the crop's {audit.side}")
+    return Figure(
+        "one such wave is", f"{audit.side / row['radius']:.1f}", "pixels long", span, f"of the crop's {audit.side}"
+    )
 
 
 def _warnings(audit: Audit, *, several: bool) -> list[str]:

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from bandscope.report.html.audit import MOST_IMAGES
 from bandscope.report.html.build import Page
 
 PACKAGE = "bandscope.report.html"
@@ -38,6 +39,7 @@ def render(page: Page) -> str:
     )
     text = environment.get_template("report.html").render(
         page=page,
+        most_images=f"{MOST_IMAGES:,}",
         style=_inlined(STYLES),
         script=_inlined(SCRIPTS),
         plotly=_plotly(),

@@ -45,16 +45,21 @@ function plotText(text, longest = 48) {
 // ---- numbers
 
 const known = (value) => value !== null && value !== undefined && Number.isFinite(value);
-const fixed = (value, digits = 1) => (known(value) ? value.toFixed(digits) : "–");
+// as Python formats: ties to the even digit, and no minus before a zero
+const formats = [0, 1, 2, 3].map((digits) => new Intl.NumberFormat("en-US", {
+  minimumFractionDigits: digits, maximumFractionDigits: digits, useGrouping: false, roundingMode: "halfEven", signDisplay: "negative",
+}));
+const digital = (value, digits) => formats[digits].format(value);
+const fixed = (value, digits = 1) => (known(value) ? digital(value, digits) : "–");
 const general = (value) => (known(value) ? String(Number(value.toPrecision(6))) : "–");
-const percent = (value, digits = 1) => (known(value) ? `${(100 * value).toFixed(digits)} %` : "–");
+const percent = (value, digits = 1) => (known(value) ? `${digital(100 * value, digits)} %` : "–");
 
 function between(low, high, digits = 1, scale = 1) {
-  return known(low) && known(high) ? `${(scale * low).toFixed(digits)} to ${(scale * high).toFixed(digits)}` : "";
+  return known(low) && known(high) ? `${digital(scale * low, digits)} to ${digital(scale * high, digits)}` : "";
 }
 
 const withInterval = (value, low, high, digits = 1, scale = 1) =>
-  known(value) ? `${(scale * value).toFixed(digits)}${known(low) ? ` (${between(low, high, digits, scale)})` : ""}` : "–";
+  known(value) ? `${digital(scale * value, digits)}${known(low) ? ` (${between(low, high, digits, scale)})` : ""}` : "–";
 
 // ---- tables: columns as build.py gives them
 

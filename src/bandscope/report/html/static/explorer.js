@@ -9,7 +9,7 @@ const COLUMNS = [
   { key: "r90", title: "r90" },
   { key: "width", title: "Width" },
   { key: "octaves", title: "Octaves", digits: 2 },
-  { key: "fall", title: "Fall %", show: (row) => (known(row.fall) ? `${(100 * row.fall).toFixed(1)}${row.conflict ? " !" : ""}` : "–"), low: "fall_ci_low", high: "fall_ci_high", scale: 100 },
+  { key: "fall", title: "Fall %", show: (row) => (known(row.fall) ? `${fixed(100 * row.fall)}${row.conflict ? " !" : ""}` : "–"), low: "fall_ci_low", high: "fall_ci_high", scale: 100 },
   { key: "usurper", title: "Taken over by", text: true },
 ];
 

@@ -176,7 +176,10 @@ function cropSpectrum(key, model) {
 }
 
 async function paint(canvas, key, model, probe, radius) {
+  const wanted = `${model} ${key} ${probe.name} ${radius}`;
+  canvas.dataset.wanted = wanted;
   const spectrum = await cropSpectrum(key, model);
+  if (canvas.dataset.wanted !== wanted) return; // another picture has been asked for since
   canvas.width = spectrum.width;
   canvas.height = spectrum.height;
   canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(filteredPixels(spectrum, probe, radius)), spectrum.width, spectrum.height), 0, 0);
