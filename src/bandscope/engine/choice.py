@@ -34,7 +34,7 @@ MAX_BATCHES = 4  # of the probe
 PROBE_SHARE = 0.05  # of the audit's forward passes that the probe may cost
 # Seconds that a backend takes to get ready, from which follows whether it can pay at all; measured afterwards.
 SETUP = {"eager": 0.0, "openvino": 3.0, "onnxruntime": 4.0, "compiled": 14.0}
-WORTH_CHOOSING = 20.0  # seconds of an audit in eager fp32: of a shorter one no choice can pay
+WORTH_CHOOSING = 60.0  # seconds of an audit: of a shorter one a choice costs what it saves (docs/performance.md)
 WORTH = 0.2  # of the time of the best so far: a longer setup is not tried
 
 
