@@ -22,6 +22,7 @@ from PIL import Image
 
 import bandscope as bs
 from bandscope.analysis import similarity_summary
+from bandscope.analysis.groups import By
 from bandscope.analysis.statistics import wilson
 from bandscope.cube import status_ok
 from bandscope.data import imagenet_groups
@@ -77,7 +78,7 @@ def drawn_groups(cube: xr.DataTree) -> dict[int, str]:
 # Figures
 
 
-def figures(cubes: Cubes, by: Mapping[int, str], data: str | None) -> Iterable[tuple[str, Figure]]:
+def figures(cubes: Cubes, by: By, data: str | None) -> Iterable[tuple[str, Figure]]:
     curves = {name: bs.curves(cube) for name, cube in cubes.items()}
     yield "curves", figure_curves(curves, chance=0.001)
     yield "curves-relative", figure_curves(curves, relative=True)
@@ -115,7 +116,7 @@ def save_small(figure: Figure, path: Path) -> None:
 # Tables
 
 
-def tables(cubes: Cubes, by: Mapping[int, str], checks: Cubes) -> Iterable[tuple[str, list[Row]]]:
+def tables(cubes: Cubes, by: By, checks: Cubes) -> Iterable[tuple[str, list[Row]]]:
     """Title and rows of each table, in the order of the page."""
     yield "Clean accuracy (%)", [clean_row(name, cube) for name, cube in cubes.items()]
     yield "Low-pass accuracy relative to clean", published_rows(cubes)
@@ -228,7 +229,7 @@ def band_rows(bands: pd.DataFrame, probe: str) -> list[Row]:
     ]
 
 
-def pair_rows(name: str, cube: xr.DataTree, by: Mapping[int, str]) -> list[Row]:
+def pair_rows(name: str, cube: xr.DataTree, by: By) -> list[Row]:
     """Pairs of groups, the one that comes first in radius first."""
     rows: list[Row] = []
     for probe, table in bs.bands(cube, by).dropna(subset="r50").groupby("probe", sort=False):
@@ -243,7 +244,7 @@ def pair_rows(name: str, cube: xr.DataTree, by: Mapping[int, str]) -> list[Row]:
     return rows
 
 
-def association_rows(name: str, cube: xr.DataTree, by: Mapping[int, str]) -> list[Row]:
+def association_rows(name: str, cube: xr.DataTree, by: By) -> list[Row]:
     return [
         {
             "model": name,
@@ -257,7 +258,7 @@ def association_rows(name: str, cube: xr.DataTree, by: Mapping[int, str]) -> lis
     ]
 
 
-def conflict_rows(name: str, cube: xr.DataTree, by: Mapping[int, str]) -> list[Row]:
+def conflict_rows(name: str, cube: xr.DataTree, by: By) -> list[Row]:
     """The groups whose fall has an interval without 0; where there are none, the three largest falls."""
     table = bs.conflicts(cube, by)
     found = table[table["conflict"]] if table["conflict"].any() else table.nlargest(3, "fall")
@@ -315,7 +316,7 @@ def usurper_rows(name: str, cube: xr.DataTree, count: int = 4) -> list[Row]:
     ]
 
 
-def similarity_rows(name: str, cube: xr.DataTree, by: Mapping[int, str]) -> list[Row]:
+def similarity_rows(name: str, cube: xr.DataTree, by: By) -> list[Row]:
     """All images together, under each probe."""
     table = bs.similarity(cube, by)
     return [
@@ -333,7 +334,7 @@ def similarity_rows(name: str, cube: xr.DataTree, by: Mapping[int, str]) -> list
     ]
 
 
-def group_similarity_rows(cube: xr.DataTree, by: Mapping[int, str]) -> list[Row]:
+def group_similarity_rows(cube: xr.DataTree, by: By) -> list[Row]:
     """How many low-pass curves are nearest to each group's mean: its own images', by chance, and all images'."""
     table = similarity_summary(cube, by).query("probe == 'low_pass' and group != 'all'")
     everyone, _ = nearest_and_own(bs.similarity(cube, by), "low_pass")
