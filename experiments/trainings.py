@@ -84,6 +84,7 @@ class Machine:
     device: str | None
     precision: str
     compile: bool
+    backend: str
 
     @property
     def words(self) -> str:
@@ -161,6 +162,7 @@ def audited(
         out=Path(cell.folder) / f"{name}.zarr",
         batch_size=128,
         device=machine.device,
+        backend=machine.backend,
     )
 
 
@@ -209,6 +211,7 @@ def begin(description: str | None) -> tuple[Plan, Path, Machine, Path | None]:
     parser.add_argument("--device", help="cpu, cuda, ...; CUDA where there is one")
     parser.add_argument("--precision", default="fp32")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--backend", default="eager", help="of the audits: eager, auto, openvino, ...")
     parser.add_argument("--figures", type=Path, help="the folder of figures, where the experiment draws any")
     parser.add_argument("--threads", type=int, help="of PyTorch on a CPU")
     options = parser.parse_args()
@@ -216,7 +219,8 @@ def begin(description: str | None) -> tuple[Plan, Path, Machine, Path | None]:
         torch.set_num_threads(options.threads)
     plan = Plan.read(options.plan, options.data)
     out: Path = options.out / options.plan.stem
-    return plan, out, Machine(options.device, options.precision, options.compile), options.figures
+    machine = Machine(options.device, options.precision, options.compile, options.backend)
+    return plan, out, machine, options.figures
 
 
 def written(out: Path, name: str, title: str, rows: Sequence[Row], note: str) -> None:
