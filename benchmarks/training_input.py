@@ -10,6 +10,10 @@ Images lie decoded in memory, as `bandscope train` keeps them. Three parts of an
     step       forward, loss, gradients and SGD on a batch that is there already
 
 The input bounds the network where `prepared / step` is above 1; on a GPU what is drawn overlaps with the step before.
+Ratios are taken round by round, where all candidates take their turn, and their median and quartiles shown: a ratio
+of medians would mix rounds in which the machine ran at different speeds. Two floors tell what is noise: a candidate
+that does nothing (what timing costs, on a GPU with the wait for it), and a step beside the same step again, whose
+ratio is 1 but for the machine.
 """
 
 import argparse
@@ -18,7 +22,7 @@ from collections.abc import Callable
 import numpy as np
 import timm
 import torch
-from alternating import Times, describe, take_turns
+from alternating import Times, describe, milliseconds, take_turns
 from torch import nn
 
 import bandscope.nn  # noqa: F401 - registers the networks
@@ -51,19 +55,32 @@ def main() -> None:
     for name, one in inputs.items():
         candidates |= {f"drawn: {name}": one.drawn, f"prepared: {name}": one.prepared}
     for name in options.networks:
-        candidates[f"step: {name}"] = step(name, options)
-    times = take_turns(candidates, options.rounds, options.device)
-    for name in candidates:
+        candidates[f"step: {name}"] = candidates[f"again: {name}"] = step(name, options)
+    times = take_turns(candidates | {"floor": nothing}, options.rounds, options.device)
+    print(f"{'floor (nothing)':>42} {milliseconds(times, 'floor'):>9.4f} ms a batch")
+    for name in (name for name in candidates if not name.startswith("again")):
         print(f"{name:>42} {rate(times, name, options.batch):>12,.0f}", flush=True)
-    print("\nprepared / step, in time")
-    print(f"{'':>32}" + "".join(f"{name:>21}" for name in options.networks))
+    print("\nprepared / step, in time: median (quartiles) over rounds")
+    print(f"{'':>32}" + "".join(f"{name:>22}" for name in options.networks))
     for name in inputs:
-        shares = [rate(times, f"step: {n}", 1) / rate(times, f"prepared: {name}", 1) for n in options.networks]
-        print(f"{name:>32}" + "".join(f"{share:>21.3f}" for share in shares))
+        shares = [quartiles(times, f"prepared: {name}", f"step: {network}") for network in options.networks]
+        print(f"{name:>32}" + "".join(f"{share:>22}" for share in shares))
+    noise = [quartiles(times, f"again: {network}", f"step: {network}") for network in options.networks]
+    print(f"{'floor (step / step)':>32}" + "".join(f"{share:>22}" for share in noise))
 
 
 def rate(times: Times, name: str, images: int) -> float:
     return images / float(np.median(times[name]))
+
+
+def quartiles(times: Times, name: str, reference: str) -> str:
+    """Of one candidate's time over another's in the same round."""
+    low, middle, high = np.quantile(np.divide(times[name], times[reference]), (0.25, 0.5, 0.75))
+    return f"{middle:.3f} ({low:.3f}-{high:.3f})"
+
+
+def nothing() -> None:
+    """What timing costs by itself."""
 
 
 class Input:

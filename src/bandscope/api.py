@@ -12,13 +12,14 @@ import xarray as xr
 from bandscope import cube
 from bandscope.classifiers import Classifier, load_classifier, probe_outputs
 from bandscope.conventions import Convention
+from bandscope.cube.place import Where
 from bandscope.datasets import ImageSource, load_source, match_labels, select
 from bandscope.datasets.boxes import Boxes, load_boxes
 from bandscope.datasets.checked import checked_labels
 from bandscope.datasets.subset import Subset
 from bandscope.engine import run as engine
 from bandscope.engine.conditions import Layout
-from bandscope.engine.filling import fill, in_memory, store_path
+from bandscope.engine.filling import fill, in_memory, store_place
 from bandscope.engine.pilot import Pilot, coarse_radii
 from bandscope.engine.plan import Request
 from bandscope.engine.scales import Scales
@@ -38,7 +39,8 @@ def audit(
     model: str | torch.nn.Module | Callable[..., Any] | Classifier = "planted",
     data: str | ImageSource = "planted",
     *,
-    out: str | os.PathLike[str] | None = None,
+    out: Where | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     probes: Sequence[Probe] | Callable[[tuple[int, int]], Sequence[Probe]] | None = None,
     adaptive: float | Pilot | None = None,
     zoom: Zoom | Iterable[float] | None = None,
@@ -76,7 +78,9 @@ def audit(
             normalised batches to logits.
         data: a spec ("folder:DIR", "parquet:GLOB", "hf:NAME", "wds:SHARDS", "torchvision:NAME?root=DIR", "planted")
             or an `ImageSource`.
-        out: the store to make or to go on with; without it the cube is kept in memory.
+        out: the store to make or to go on with: a path, or a URL that fsspec knows, such as "s3://bucket/audit.zarr";
+            without it the cube is kept in memory.
+        storage_options: what fsspec takes for the file system of `out`, beside its own configuration.
         probes: what to measure; by default low-pass and high-pass on about 35 radii up to the corner of the
             spectrum. A function of the crop's (H, W) may give them.
         adaptive: a tolerance in accuracy, such as 0.02, or a `Pilot`: before the audit, 200 of its images find radii
@@ -107,7 +111,7 @@ def audit(
         strict: stop at the first image that cannot be decoded or gives non-finite outputs, instead of recording it
             in `status`; a store that has recorded one is refused.
         shard: "2/8" computes every eighth block of `out`, from the second on; eight such processes, in any order, on
-            machines that share a file system, make the store that one would make, bit for bit.
+            machines that share a file system or an object store, make the store that one would make, bit for bit.
         progress: called with (forward passes done since the last call, forward passes in all, images in all); the
             first call tells how many passes the store already holds. Of a shard these are its own.
         watch: hears how the pilot goes.
@@ -126,6 +130,7 @@ def audit(
     if not share.alone and (overwrite or extend or out is None):
         raise InputError(f"The shard {shard} needs a store (out), and neither overwrite nor extend: do those alone.")
     settings = _settings(workers, strict, progress, share, watch)
+    place = None if out is None else store_place(out, storage_options, overwrite=overwrite)
     subject = subject_of(
         model,
         data,
@@ -144,18 +149,18 @@ def audit(
         seed=seed,
         request=Request(batch_size, threads, device, precision, backend),
     )
-    if out is None:
+    if place is None:
         return in_memory(subject, settings)
-    path = store_path(out, overwrite=overwrite)
-    fill(subject, path, settings, overwrite=overwrite, extend=extend)
-    return cube.open(path)
+    fill(subject, place, settings, overwrite=overwrite, extend=extend)
+    return cube.open(place)
 
 
 def audit_together(
     models: Sequence[str | torch.nn.Module | Callable[..., Any] | Classifier],
     data: str | ImageSource,
     *,
-    out: Sequence[str | os.PathLike[str]],
+    out: Sequence[Where],
+    storage_options: Mapping[str, Any] | None = None,
     batch_size: int | str | None = None,
     threads: int | None = None,
     device: str | None = None,
@@ -177,6 +182,7 @@ def audit_together(
         models: as `audit` takes one; their preprocessing must be the same. `weights=FILE` may stand in a spec.
         data: as of `audit`.
         out: a store for each model.
+        storage_options: as of `audit`, for all stores.
         batch_size: as of `audit`, and so are the following.
         threads: of each classifier on CPU.
         device: of all.
@@ -197,9 +203,11 @@ def audit_together(
     Raises:
         InputError: preprocessing differs, or there is not one path of its own for each model; and as `audit`.
     """
-    paths = [store_path(path, overwrite=overwrite) for path in out]
-    if not models or len(paths) != len(models):
-        raise InputError(f"{len(models)} models, {len(paths)} stores: give at least one model, and a store for each.")
+    places = [store_place(where, storage_options, overwrite=overwrite) for where in out]
+    if not models or len(places) != len(models):
+        raise InputError(
+            f"{len(models)} models, {len(places)} stores: give at least one model, and a store for each."
+        )
     share = ALONE if shard is None else parse_share(shard)
     if not share.alone and overwrite:
         raise InputError(f"The shard {shard} cannot overwrite: do that alone.")
@@ -207,8 +215,8 @@ def audit_together(
     request = Request(batch_size, threads, device, precision, backend)
     source = load_source(data)
     subjects = [subject_of(model, source, request=request, **what) for model in models]
-    fill_together(subjects, paths, settings, overwrite=overwrite)
-    return [cube.open(path) for path in paths]
+    fill_together(subjects, places, settings, overwrite=overwrite)
+    return [cube.open(place) for place in places]
 
 
 def subject_of(
@@ -234,7 +242,7 @@ def subject_of(
     chosen = convention if isinstance(convention, Convention) else Convention.named(convention)
     classifier = _classifier(model, weights, preprocess, overrides, classes)
     size = classifier.preprocess.size
-    _check_size(classifier.preprocess)
+    check_size(classifier.preprocess)
     source = select(load_source(data), limit=limit, per_class=per_class, seed=seed)
     wanted = resolve(_probes(probes, size, default_radii if adaptive is None else coarse_radii), size)
     pilot = adaptive if adaptive is None or isinstance(adaptive, Pilot) else Pilot(adaptive)
@@ -273,7 +281,7 @@ def _classifier(
     return load_classifier(model, weights=path, preprocess=preprocess, overrides=overrides, classes=classes)
 
 
-def _check_size(preprocess: Preprocess, zoom: float = 1.0) -> None:
+def check_size(preprocess: Preprocess, zoom: float = 1.0) -> None:
     """Refuse what no memory holds, such as a side of 224000 pixels, a crop_pct of 0.001 or a zoom of 1000."""
     resize = preprocess.resize if isinstance(preprocess.resize, tuple) else (preprocess.resize or 0,)
     if (side := max(*preprocess.size, *(zoom * side for side in resize))) > MAX_SIDE:
@@ -303,7 +311,7 @@ def _scales(zoom: Zoom | Iterable[float] | None, source: ImageSource, preprocess
         return None
     asked = zoom if isinstance(zoom, Zoom) else Zoom(zoom)
     values = tuple(asked.values)
-    _check_size(preprocess, values[-1] if asked.axis == "zoom" else 1.0)
+    check_size(preprocess, values[-1] if asked.axis == "zoom" else 1.0)
     if asked.boxes is None:
         return Scales(asked.axis, values, asked.outside)
     boxes = _boxes(asked.boxes, source)

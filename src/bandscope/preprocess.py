@@ -36,10 +36,11 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1 in source pixels
 class View:
     """What a network is shown of a source image at a zoom.
 
-    pixels: the 8-bit crop.
-    achieved: the zoom after rounding to whole pixels.
-    padded: share of the crop that is no pixel of the image.
-    object_pixels: square root of the box's area, in pixels of the crop; NaN without a box.
+    Attributes:
+        pixels: the 8-bit crop.
+        achieved: the zoom after rounding to whole pixels.
+        padded: share of the crop that is no pixel of the image.
+        object_pixels: square root of the box's area, in pixels of the crop; NaN without a box.
     """
 
     pixels: UInt8[np.ndarray, "h w c"]
@@ -52,17 +53,22 @@ class View:
 class Preprocess:
     """How one source image becomes the crop a network sees, and the crop its input tensor.
 
-    size: (H, W) of the crop, in pixels.
-    resize: what happens before the crop. An int: the short side becomes this long, the aspect is kept.
-        A pair (H, W): see `fit`. None: nothing.
-    mean, std: one number a channel (1 or 3 of them), on pixels in [0, 1].
-    interpolation: Pillow's name of the resampling filter.
-    fit: how a pair in `resize` is met. "squash": exactly, the aspect changes. "cover": the aspect is kept and
-        no side is shorter. "contain": the aspect is kept and no side is longer.
-    crop_rounding: where the crop starts when an odd number of pixels is spare. "even": half a pixel to even, as timm
-        and torchvision do. "down": as transformers does.
-
     Where the resized image is smaller than the crop, it is centred on zeros ("contain": on the mean colour).
+
+    Args:
+        size: (H, W) of the crop, in pixels.
+        resize: what happens before the crop. An int: the short side becomes this long, the aspect is kept.
+            A pair (H, W): see `fit`. None: nothing.
+        mean: one number a channel (1 or 3 of them), on pixels in [0, 1].
+        std: one number a channel, likewise.
+        interpolation: Pillow's name of the resampling filter.
+        fit: how a pair in `resize` is met. "squash": exactly, the aspect changes. "cover": the aspect is kept and
+            no side is shorter. "contain": the aspect is kept and no side is longer.
+        crop_rounding: where the crop starts when an odd number of pixels is spare. "even": half a pixel to even, as
+            timm and torchvision do. "down": as transformers does.
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     size: tuple[int, int]

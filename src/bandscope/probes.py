@@ -17,16 +17,24 @@ from jaxtyping import Float
 from bandscope.conventions import Convention
 from bandscope.errors import InputError, nearest
 from bandscope.preprocess import OUTSIDE
+from bandscope.reprs import Facts
 from bandscope.spectral import gains
 from bandscope.spectral.grid import corner_radius
 
 UNITS = ("cycles/image", "cycles/pixel")
 MAX_RADIUS = 1e9  # beyond the corner of any image; much larger ones overflow when they are squared
+FEW = 8  # values that a line lists
 BELOW_FIRST_STEP = (1, 2, 3, 5, 8, 13, 21, 34)
 
 
-@dataclass(frozen=True)
-class _Radial:
+def _listed(values: Sequence[str], noun: str) -> str:
+    """All of a few values; of more their number and the ends: "46 radii from 1 to 46"."""
+    few = len(values) <= FEW
+    return f"{noun} {', '.join(values)}" if few else f"{len(values)} {noun} from {values[0]} to {values[-1]}"
+
+
+@dataclass(frozen=True, repr=False)
+class _Radial(Facts):
     """A filter family over radius; `radii` strictly increasing, >= 0, in `unit`; kept as a tuple."""
 
     radii: Iterable[float]
@@ -40,6 +48,10 @@ class _Radial:
             raise InputError(f"No filter family {self.family!r}; there are ideal, gaussian, butterworth.")
         _check_unit(self.unit)
 
+    def _told(self) -> dict[str, str]:
+        radii = _listed([f"{radius:g}" for radius in self.radii], "radii")
+        return {"radii": f"{radii} {self.unit}", "family": self.family}
+
     @property
     def name(self) -> str:
         """The cube's group: "low_pass", "high_pass_gaussian", ..."""
@@ -52,19 +64,28 @@ class _Radial:
 
 
 class LowPass(_Radial):
-    """Keep d <= r for each radius r (cycles per image, or cycles per pixel with `unit="cycles/pixel"`)."""
+    """Keep frequencies d <= r, for each radius r.
+
+    Args:
+        radii: cut-offs, strictly increasing, >= 0; 0 keeps the mean alone.
+        family: "ideal", "gaussian" or "butterworth"; both soft ones have gain 1/2 at the radius.
+        unit: of the radii, "cycles/image" (of the shorter side of the crop) or "cycles/pixel".
+
+    Raises:
+        InputError: the radii, the family or the unit are not possible.
+    """
 
     kind: ClassVar[str] = "low_pass"
 
 
 class HighPass(_Radial):
-    """Keep d > r for each radius r: the exact complement of `LowPass`; DC is gone."""
+    """Keep frequencies d > r, for each radius r: the complement of `LowPass`, with its arguments; DC is gone."""
 
     kind: ClassVar[str] = "high_pass"
 
 
-@dataclass(frozen=True)
-class _Band:
+@dataclass(frozen=True, repr=False)
+class _Band(Facts):
     """Ideal filters over bands (low, high], in `unit`; kept as a tuple of pairs."""
 
     bands: Iterable[Sequence[float]]
@@ -74,6 +95,10 @@ class _Band:
     def __post_init__(self) -> None:
         object.__setattr__(self, "bands", checked_bands(self.bands))
         _check_unit(self.unit)
+
+    def _told(self) -> dict[str, str]:
+        bands = [f"{low:g} to {high:g}" for low, high in self.bands]
+        return {"bands": f"{_listed(bands, 'bands')} {self.unit}"}
 
     @property
     def name(self) -> str:
@@ -88,13 +113,21 @@ class _Band:
 
 
 class BandPass(_Band):
-    """Keep low < d <= high for each band."""
+    """Keep frequencies low < d <= high, for each band; ideal filters.
+
+    Args:
+        bands: pairs (low, high), 0 <= low < high.
+        unit: of the bands, "cycles/image" (of the shorter side of the crop) or "cycles/pixel".
+
+    Raises:
+        InputError: the bands or the unit are not possible.
+    """
 
     kind: ClassVar[str] = "band_pass"
 
 
 class BandStop(_Band):
-    """Remove low < d <= high for each band: the exact complement of `BandPass`."""
+    """Remove frequencies low < d <= high, for each band: the exact complement of `BandPass`, with its arguments."""
 
     kind: ClassVar[str] = "band_stop"
 
@@ -103,10 +136,14 @@ class BandStop(_Band):
 class Zoom:
     """Scales at which each image is looked at, in combination with every frequency probe.
 
-    values: zooms: how much larger objects appear than in the ordinary crop; strictly increasing, > 0; a tuple.
-    boxes: a file of object boxes (CSV, COCO or Pascal VOC) to cut around, in place of the image's centre.
-    outside: of zooms below 1: "real", more of the image, then its reflection; or "shrink", the crop itself made
-        smaller, on the mean colour.
+    Args:
+        values: zooms: how much larger objects appear than in the ordinary crop; strictly increasing, > 0.
+        boxes: a file of object boxes (CSV, COCO or Pascal VOC) to cut around, in place of the image's centre.
+        outside: of zooms below 1: "real", more of the image, then its reflection; or "shrink", the crop itself made
+            smaller, on the mean colour.
+
+    Raises:
+        InputError: the values are not increasing numbers above 0, or `outside` is not possible.
     """
 
     values: Iterable[float]
@@ -123,7 +160,13 @@ class Zoom:
 class ObjectSize(Zoom):
     """The zooms that bring the object in each image's box to given sizes.
 
-    values: sizes in pixels of the crop: the square root of the box's area.
+    Args:
+        values: sizes in pixels of the crop, the square root of the box's area; strictly increasing, > 0.
+        boxes: as of `Zoom`, and needed here.
+        outside: as of `Zoom`.
+
+    Raises:
+        InputError: as `Zoom`, or there are no boxes.
     """
 
     axis: ClassVar[Literal["zoom", "object_size"]] = "object_size"

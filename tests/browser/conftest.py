@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import xarray as xr
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, ViewportSize, sync_playwright
-from reports import HOSTILE_MODEL, audited, earlier, hostile
+from reports import HOSTILE_MODEL, audited, earlier, halved, hostile, only
 
+import bandscope as bs
 from bandscope.report.html import write_report
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -40,6 +41,26 @@ def hostile_report(cubes: dict[str, xr.DataTree], tmp_path_factory: pytest.TempP
     tree = hostile(cubes["first"])
     path = tmp_path_factory.mktemp("hostile") / "report.html"
     return write_report({HOSTILE_MODEL: tree, "second": earlier(tree)}, path).path
+
+
+@pytest.fixture(scope="session")
+def unlike(cubes: dict[str, xr.DataTree]) -> dict[str, xr.DataTree]:
+    """The first model, and a model of half its input side that was audited over other bands."""
+    first = bs.at_zoom(cubes["first"])
+    return {"first": first, "half": halved(first)}
+
+
+@pytest.fixture(scope="session")
+def unlike_report(unlike: dict[str, xr.DataTree], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of both."""
+    return write_report(unlike, tmp_path_factory.mktemp("unlike") / "report.html").path
+
+
+@pytest.fixture(scope="session")
+def bands_report(cubes: dict[str, xr.DataTree], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of an audit that has no probe over radius."""
+    path = tmp_path_factory.mktemp("bands") / "report.html"
+    return write_report({"bands": only(bs.at_zoom(cubes["first"]), "band_pass")}, path).path
 
 
 @pytest.fixture(scope="session")

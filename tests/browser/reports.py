@@ -44,6 +44,27 @@ def earlier(cube: xr.DataTree) -> xr.DataTree:
     return xr.DataTree.from_dict(groups)
 
 
+def only(cube: xr.DataTree, probe: str) -> xr.DataTree:
+    """The cube with one of its probes."""
+    return xr.DataTree.from_dict({"/": cube.to_dataset(), f"/{probe}": cube[probe].to_dataset(inherit=False)})
+
+
+def halved(cube: xr.DataTree) -> xr.DataTree:
+    """As of a network of half the side: radii of the same frequencies, and the last two bands under other edges."""
+    root = cube.to_dataset()
+    root.attrs = {**root.attrs, "preprocess": {**root.attrs["preprocess"], "size": [32, 32]}}
+    groups = {"/": root}
+    for name, node in cube.children.items():
+        own = node.to_dataset(inherit=False)
+        if "radius" in own.dims:
+            own = own.assign_coords(radius=own["radius"] / 2)
+        elif "low" in own.coords:
+            edges = {"low": ("band", [8.0, 12.0]), "high": ("band", [12.0, 46.0])}
+            own = own.isel(band=slice(1, None)).assign_coords(edges)
+        groups[f"/{name}"] = own
+    return xr.DataTree.from_dict(groups)
+
+
 def hostile(cube: xr.DataTree) -> xr.DataTree:
     """The cube with hostile names of classes, paths of images and specs."""
     root = cube.to_dataset()

@@ -2,24 +2,23 @@
 
 import csv
 import io
+import itertools
 import json
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
+from looking import Cubes, Open, lines, pixels, rows, traces
 from playwright.sync_api import Page, expect
 from reports import HOSTILE, HOSTILE_MODEL
 
 import bandscope as bs
 from bandscope.conventions import PRESETS, Convention
+from bandscope.report.comparison import Report, sections
 from bandscope.report.thumbnails import filtered, reopened
-
-Open = Callable[..., Page]
-Cubes = dict[str, xr.DataTree]
+from bandscope.spectral.gains import high_pass_gain, low_pass_gain
 
 
 @pytest.fixture(scope="module")
@@ -27,32 +26,6 @@ def bands(cubes: Cubes) -> dict[str, dict[str, float]]:
     """The low-pass bands of the first model's classes, by name."""
     table = bs.bands(bs.at_zoom(cubes["first"]), "class").query("probe == 'low_pass'")
     return {row["group"]: row for row in table.to_dict("records")}
-
-
-def traces(page: Page, chart: str) -> list[dict]:
-    """What plotly draws in a chart."""
-    return page.evaluate("id => JSON.parse(JSON.stringify(document.getElementById(id).data))", chart)
-
-
-def lines(page: Page, chart: str) -> list[dict]:
-    """The curves of a chart, without their interval bands."""
-    return [trace for trace in traces(page, chart) if trace.get("hoverinfo") != "skip"]
-
-
-def rows(page: Page) -> list[list[str]]:
-    return page.locator("#explorer-table tbody tr").evaluate_all(
-        "rows => rows.map(row => [...row.children].map(cell => cell.innerText.trim()))"
-    )
-
-
-def pixels(page: Page) -> np.ndarray:
-    shown = page.evaluate("""() => {
-        const canvas = document.getElementById("canvas");
-        const { width, height } = canvas;
-        return [width, height, [...canvas.getContext("2d").getImageData(0, 0, width, height).data]];
-    }""")
-    width, height, values = shown
-    return np.array(values).reshape(height, width, 4)[:, :, :3]
 
 
 def test_the_first_screen_says_what_the_tables_say(looked_at: Page, cubes: Cubes) -> None:
@@ -104,6 +77,80 @@ def test_models_quantities_and_axes_can_be_switched(open_page: Open, report: Pat
     assert np.allclose(np.diff(np.log2(axis["tickvals"])), 1)
     page.get_by_role("radio", name="probability").first.check(force=True)
     np.testing.assert_allclose(lines(page, "curve-low_pass")[0]["y"], 100 * table["probability"], rtol=1e-6)
+
+
+def test_bars_stand_at_their_own_bands(open_page: Open, unlike_report: Path, unlike: Cubes) -> None:
+    page = open_page(unlike_report)
+    drawn = [trace for trace in traces(page, "curve-band_pass") if trace["type"] == "bar"]
+    names = page.evaluate("document.getElementById('curve-band_pass').layout.xaxis.ticktext")
+    assert names == ["0–8", "8–12", "8–16", "12–46", "16–46"]
+    for cube, bars in zip(unlike.values(), drawn, strict=True):
+        table = bs.curves(cube).query("probe == 'band_pass'")
+        assert [names[x] for x in bars["x"]] == [f"{row.low:g}–{row.high:g}" for row in table.itertuples()]
+        np.testing.assert_allclose(bars["y"], 100 * table["accuracy"], rtol=1e-6)
+
+
+def test_cycles_per_pixel_are_each_models_own(open_page: Open, unlike_report: Path, unlike: Cubes) -> None:
+    """Both sweep the same frequencies, so their curves end at the same place, which is where the axis ends."""
+    page = open_page(unlike_report)
+    page.get_by_role("radio", name="cycles/pixel").check(force=True)
+    highest = bs.curves(unlike["first"])["frequency"].max()
+    for chart in ("curve-low_pass", "hero-chart"):
+        axis = page.evaluate("id => document.getElementById(id).layout.xaxis.range", chart)
+        np.testing.assert_allclose(axis, [0, 1.02 * highest])
+        ends = [trace["x"][-1] for trace in lines(page, chart) if len(trace["x"]) > 1]
+        np.testing.assert_allclose(ends, highest)
+
+
+def test_an_audit_of_bands_alone_has_no_empty_place(open_page: Open, bands_report: Path, cubes: Cubes) -> None:
+    page = open_page(bands_report)
+    table = bs.curves(bs.at_zoom(cubes["first"])).query("probe == 'band_pass'")
+    (bars,) = traces(page, "hero-chart")
+    np.testing.assert_allclose(bars["y"], 100 * table["accuracy"], rtol=1e-6)
+    (text,) = page.locator("#detail > p").all_inner_texts()
+    clean = bs.clean(bs.at_zoom(cubes["first"]), "class").iloc[0]
+    assert f"({100 * clean.ci_low:.1f} to {100 * clean.ci_high:.1f}) of {clean.n} images" in text
+    assert page.locator("#explorer-table thead th").all_inner_texts() == ["Name", "Images", "Clean % ↓"]
+    own = bs.curves(bs.at_zoom(cubes["first"]), "class").query("probe == 'band_pass'")
+    drawn = page.evaluate("document.querySelector('#detail [data-probe=band_pass]').data.map(trace => trace.y)")
+    name = page.locator("#detail h3").inner_text()
+    np.testing.assert_allclose(drawn[-1], 100 * own[own["group"] == name]["accuracy"], rtol=1e-6)
+    expect(page.locator("#map, #bands, #images, label:has(#explorer-probe)").locator("visible=true")).to_have_count(0)
+
+
+def test_every_cell_of_the_explorer_is_that_of_the_tables(looked_at: Page, cubes: Cubes) -> None:
+    page, cube = looked_at, bs.at_zoom(cubes["first"])
+    for probe in ("low_pass", "high_pass"):
+        page.locator("#explorer-probe").select_option(probe)
+        shown = {row[0]: row[1:] for row in rows(page)}
+        bands, conflicts = bs.bands(cube, "class"), bs.conflicts(cube, "class")
+        bands, conflicts = bands[bands["probe"] == probe], conflicts[conflicts["probe"] == probe]
+        usurpers = bs.usurpers(cube, "class").query("probe == @probe").groupby("group").head(1).set_index("group")
+        joined = bands.merge(conflicts[["group", "fall", "conflict"]], on="group")
+        assert shown.keys() == set(joined["group"])
+        for row in joined.itertuples():
+            numbers = [
+                *(cell(getattr(row, name)) for name in ("r10", "r50", "r90", "width")),
+                cell(row.octaves, digits=2),
+                cell(100 * row.fall) + " !" * bool(row.conflict),
+            ]
+            taker = usurpers["usurper"].get(row.group, "–")
+            assert shown[row.group] == [f"{row.n}", cell(100 * row.accuracy), *numbers, taker]
+    page.locator("#explorer-probe").select_option("low_pass")
+
+
+def cell(value: float, digits: int = 1) -> str:
+    return "–" if math.isnan(value) else f"{value:z.{digits}f}"
+
+
+def test_every_cell_of_the_comparison_is_that_of_the_terminal(looked_at: Page, cubes: Cubes) -> None:
+    report = Report(bs.compare(cubes))
+    for section in sections(report):
+        block = looked_at.locator("#comparison div", has=looked_at.locator("h3", has_text=section.title)).last
+        shown = block.locator("tbody tr").evaluate_all(
+            "rows => rows.map(row => [...row.children].map(cell => cell.textContent))"
+        )
+        assert shown == [list(row) for row in section.rows], section.title
 
 
 def test_explorer_searches_sorts_and_opens(open_page: Open, report: Path, bands: dict[str, dict]) -> None:
@@ -228,39 +275,19 @@ def check_filters(page: Page, cubes: Cubes, size: tuple[int, int], convention: C
             )
 
 
-def test_theme_follows_the_reader(open_page: Open, report: Path) -> None:
-    page = open_page(report, color_scheme="dark")
-    colours = {"dark": lines(page, "curve-low_pass")[0]["line"]["color"]}
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
-    button = page.locator("#theme")
-    expect(button).to_have_attribute("aria-pressed", "true")
-    button.press("Enter")
-    expect(button).to_have_attribute("aria-pressed", "false")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
-    colours["light"] = lines(page, "curve-low_pass")[0]["line"]["color"]
-    assert colours == {"dark": "#4aa8e0", "light": "#0072b2"}
-
-
-def test_print_is_light_and_without_controls(open_page: Open, report: Path) -> None:
-    page = open_page(report, color_scheme="dark")
-    page.emulate_media(media="print", color_scheme="dark")
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    assert lines(page, "curve-low_pass")[0]["line"]["color"] == "#0072b2"
-    expect(page.locator(".bar")).to_be_hidden()
-    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
-
-
-@pytest.mark.parametrize("which", ["report", "hostile_report"])
-def test_phones_need_no_sideways_scrolling(open_page: Open, which: str, request: pytest.FixtureRequest) -> None:
-    page = open_page(request.getfixturevalue(which))
-    for width in (820, 360):
-        page.set_viewport_size({"width": width, "height": 740})
-        page.wait_for_timeout(300)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.locator("#explorer-table tbody button").first.click()
-    expect(page.locator("#detail h3")).to_be_in_viewport()
+def test_soft_gains_equal_bandscopes(looked_at: Page) -> None:
+    for family in ("ideal", "gaussian", "butterworth"):
+        for preset in PRESETS:
+            convention = Convention.named(preset)
+            for size, radius in itertools.product(((16, 16), (15, 22)), (0.0, 2.0, 5.5)):
+                for kind, gain in (("low_pass", low_pass_gain), ("high_pass", high_pass_gain)):
+                    found = looked_at.evaluate(
+                        "([h, w, r, probe, convention]) => [...gainOf(h, w, r, probe, convention)]",
+                        [*size, radius, {"kind": kind, "family": family}, convention.to_json()],
+                    )
+                    wanted = gain(*size, radius, family=family, convention=convention)
+                    half = np.array(found).reshape(size)[:, : wanted.shape[1]]
+                    np.testing.assert_allclose(half, wanted, atol=1e-12, err_msg=f"{family} {preset} {size} {kind}")
 
 
 def test_comparison_is_that_of_the_analysis(looked_at: Page, cubes: Cubes) -> None:
@@ -318,22 +345,6 @@ def test_downloads_are_the_tables(open_page: Open, report: Path, hostile_report:
         page.get_by_role("button", name=re.compile("^bands_by_class of .* as CSV")).first.click()
     text = Path(started.value.path()).read_text(encoding="utf-8")
     assert {row["group"] for row in csv.DictReader(io.StringIO(text, newline=""))} == set(HOSTILE)
-
-
-def test_everything_has_a_name_and_a_place(open_page: Open, report: Path) -> None:
-    page = open_page(report)
-    for role in ("banner", "main", "contentinfo", "navigation"):
-        assert page.get_by_role(role).count() == 1
-    unnamed = page.evaluate("""() => [...document.querySelectorAll("button, input, select, canvas, section, .scroll")]
-        .filter(one => !one.hidden && !(one.getAttribute("aria-label") || one.labels?.length || one.textContent.trim()
-            || document.getElementById((one.getAttribute("aria-labelledby") || "").split(" ")[0])))
-        .map(one => one.outerHTML.slice(0, 120))""")
-    assert unnamed == []
-    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(one => one.id)")
-    assert len(ids) == len(set(ids))
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.locator("#main")).to_be_focused()
 
 
 def test_numbers_are_rounded_as_python_rounds_them(looked_at: Page) -> None:

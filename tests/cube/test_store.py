@@ -56,9 +56,9 @@ def test_no_image_is_ok_before_all_its_arrays_are_there(store):
         cut = {other: values for other, values in arrays.items() if other != name}
         with pytest.raises(KeyError):
             store.write(0, Cut(cut, arrays))
-        assert (cube.open(store.path)["status"].values == "").all()
+        assert (cube.open(store.place.path)["status"].values == "").all()
     store.write(0, arrays)
-    assert (cube.open(store.path)["status"].values[:4] == "ok").all()
+    assert (cube.open(store.place.path)["status"].values[:4] == "ok").all()
 
 
 class Cut(dict):
@@ -76,7 +76,7 @@ def test_what_is_written_is_what_plain_xarray_reads(store):
     written = [block_of(store, block) for block in store.blocks]
     for block, arrays in enumerate(written):
         store.write(block, arrays)
-    tree = xr.open_datatree(store.path, engine="zarr", chunks=None)
+    tree = xr.open_datatree(store.place.path, engine="zarr", chunks=None)
     for name in ("status", "clean_margin", "low_pass/top5_class", "band_stop/probability"):
         np.testing.assert_array_equal(tree[name].values, np.concatenate([w[name] for w in written]))
     assert tree["low_pass"]["top5_class"].dims == ("image", "radius", "rank")
@@ -93,13 +93,13 @@ def test_nothing_counts_before_its_marker(store):
     assert store.done() == []
     store.write(1, block_of(store, 1))
     assert store.done() == [1]
-    (store.path / ".blocks" / "000001.json").unlink()
+    (store.place.path / ".blocks" / "000001.json").unlink()
     assert store.done() == []
 
 
 def test_unwritten_images_are_not_ok(store):
     store.write(2, block_of(store, 2))
-    opened = cube.open(store.path)
+    opened = cube.open(store.place.path)
     assert cube.status_ok(opened).tolist() == [False] * 8 + [True] * 2
     assert np.isnan(opened["low_pass/margin"].values[:8]).all()
     assert (opened["low_pass/top5_class"].values[:8] == -1).all()
@@ -109,17 +109,17 @@ def test_blocks_of_fill_values_are_still_files(store):
     """A lost chunk must never read as data: even an all-fill block is on disk and in the marker."""
     arrays = {name: array.copy() for name, array in store.read(0).items()}
     store.write(0, arrays)
-    marker = json.loads((store.path / ".blocks" / "000000.json").read_text())
+    marker = json.loads((store.place.path / ".blocks" / "000000.json").read_text())
     assert all(marker["crc32"].values())
-    shutil.rmtree(store.path / "low_pass" / "margin" / "c" / "0")
-    assert Store(store.path).done() == []
+    shutil.rmtree(store.place.path / "low_pass" / "margin" / "c" / "0")
+    assert Store(store.place.path).done() == []
 
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
 def test_a_damaged_block_is_done_again(store, damage):
     for block in store.blocks:
         store.write(block, block_of(store, block))
-    chunk = store.path / "band_stop" / "top5_probability" / "c" / "1" / "0" / "0"
+    chunk = store.place.path / "band_stop" / "top5_probability" / "c" / "1" / "0" / "0"
     data = bytearray(chunk.read_bytes())
     if damage == "truncate":
         chunk.write_bytes(data[:-3])
@@ -128,13 +128,13 @@ def test_a_damaged_block_is_done_again(store, damage):
         chunk.write_bytes(data)
     else:
         chunk.unlink()
-    assert Store(store.path).done() == [0, 2]
+    assert Store(store.place.path).done() == [0, 2]
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"crc32": 3}', "\x00"])
 def test_a_damaged_marker_is_no_marker(store, text):
     store.write(0, block_of(store, 0))
-    (store.path / ".blocks" / "000000.json").write_text(text)
+    (store.place.path / ".blocks" / "000000.json").write_text(text)
     assert store.done() == []
 
 
@@ -143,19 +143,19 @@ def test_rewriting_a_block_gives_the_same_bytes(store, tmp_path):
     for s, order in ((store, [0, 1, 2]), (other, [2, 0, 2, 1, 0])):
         for block in order:
             s.write(block, block_of(s, block))
-    files = sorted(p.relative_to(store.path) for p in store.path.rglob("*") if p.is_file())
-    assert files == sorted(p.relative_to(other.path) for p in other.path.rglob("*") if p.is_file())
-    markers = [[json.loads(p.read_text()) for p in sorted(s.path.glob(".blocks/*"))] for s in (store, other)]
+    files = sorted(p.relative_to(store.place.path) for p in store.place.path.rglob("*") if p.is_file())
+    assert files == sorted(p.relative_to(other.place.path) for p in other.place.path.rglob("*") if p.is_file())
+    markers = [[json.loads(p.read_text()) for p in sorted(s.place.path.glob(".blocks/*"))] for s in (store, other)]
     assert [m["crc32"] for m in markers[0]] == [m["crc32"] for m in markers[1]]
     for file in files:
         if file.parent.name != ".blocks":  # a marker also says who made it and when
-            assert (store.path / file).read_bytes() == (other.path / file).read_bytes(), file
+            assert (store.place.path / file).read_bytes() == (other.place.path / file).read_bytes(), file
 
 
 def test_a_marker_says_who_computed_the_block_and_when(store):
     before = datetime.now(UTC)
     store.write(1, block_of(store, 1))
-    marker = read_marker(store.path, 1)
+    marker = read_marker(store.place, 1)
     assert (marker["host"], marker["process"]) == (socket.gethostname(), os.getpid())
     finished = datetime.fromisoformat(marker["finished"])
     assert finished.tzinfo == UTC
@@ -164,18 +164,18 @@ def test_a_marker_says_who_computed_the_block_and_when(store):
 
 def test_a_marker_that_does_not_say_who_made_it_counts(store):
     store.write(1, block_of(store, 1))
-    file = store.path / ".blocks" / "000001.json"
+    file = store.place.path / ".blocks" / "000001.json"
     file.write_text(json.dumps({"block": 1, "crc32": json.loads(file.read_text())["crc32"]}))
     assert store.done() == [1]
 
 
 def test_what_a_kill_left_half_written_is_tidied_away(store):
     store.write(0, block_of(store, 0))
-    before = sorted(store.path.rglob("*"))
-    (store.path / ".blocks" / "000001.ab12.draft").write_text("{")
-    (store.path / "clean_margin" / "c" / "1.ab12.partial").write_bytes(b"x")
+    before = sorted(store.place.path.rglob("*"))
+    (store.place.path / ".blocks" / "000001.ab12.draft").write_text("{")
+    (store.place.path / "clean_margin" / "c" / "1.ab12.partial").write_bytes(b"x")
     store.tidy()
-    assert sorted(store.path.rglob("*")) == before
+    assert sorted(store.place.path.rglob("*")) == before
 
 
 def test_a_block_that_lacks_an_array_is_refused(store):
@@ -214,9 +214,9 @@ def test_what_is_not_a_store_is_refused(tmp_path, store):
     xr.Dataset({"a": ("x", [1.0])}).to_zarr(tmp_path / "foreign.zarr", zarr_format=3, consolidated=False)
     with pytest.raises(StoreError, match="no schema version"):
         cube.open(tmp_path / "foreign.zarr")
-    (store.path / "zarr.json").write_text("{ not json")
+    (store.place.path / "zarr.json").write_text("{ not json")
     with pytest.raises(StoreError, match="cannot be read"):
-        cube.open(store.path)
+        cube.open(store.place.path)
 
 
 def test_unwritable_place(tmp_path):
@@ -226,19 +226,19 @@ def test_unwritable_place(tmp_path):
 
 
 def test_a_store_that_lacks_an_array_says_so(store):
-    shutil.rmtree(store.path / "low_pass" / "margin")
-    metadata = store.path / "zarr.json"
+    shutil.rmtree(store.place.path / "low_pass" / "margin")
+    metadata = store.place.path / "zarr.json"
     held = json.loads(metadata.read_text())
     held["consolidated_metadata"]["metadata"].pop("low_pass/margin")
     metadata.write_text(json.dumps(held))
     with pytest.raises(StoreError, match="lacks low_pass/margin"):
-        Store(store.path)
+        Store(store.place.path)
 
 
 def test_a_whole_chunk_in_the_place_of_another_is_found(store):
     for block in (0, 1):
         store.write(block, block_of(store, block))
-    chunks = store.path / "low_pass" / "margin" / "c"
+    chunks = store.place.path / "low_pass" / "margin" / "c"
     shutil.copy(chunks / "0" / "0", chunks / "1" / "0")
     assert store.done() == [0]
     assert store.damaged() == [1]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from disturbed import FEW, audit, bandscope, check_finished, check_readable, finish, markers, start, wait_for
 
-from bandscope.cube.store import drafts
+from bandscope.cube.place import place_of
 from bandscope.errors import StoreError
 
 REFUSED = "being written by another run"
@@ -72,6 +72,6 @@ def test_what_a_kill_left_half_made_is_swept_after_an_hour(tmp_path):
     os.utime(old, (time.time() - 4000,) * 2)
     other = shutil.copytree(old, tmp_path / ".b.zarr.4567abcd.partial")
     audit(tmp_path / "a.zarr", probes=FEW, limit=3)
-    assert drafts(tmp_path / "a.zarr") == [new]
+    assert place_of(tmp_path / "a.zarr").drafts() == [new]
     assert other.exists()
     assert "half made" in bandscope("verify", "a.zarr", cwd=tmp_path)[1]

@@ -75,10 +75,10 @@ def test_unknown_formats_are_refused_before_anything_is_written(tmp_path: Path):
 
 
 def test_a_place_that_cannot_be_written_is_named_and_left_clean(tmp_path: Path):
-    with pytest.raises(InputError, match=r"cannot write .*a\.png: No such file or directory"):
+    with pytest.raises(InputError, match=r"a\.png cannot be written: No such file or directory"):
         save(draw(), tmp_path / "missing" / "a", ("png",))
     (tmp_path / "b.png").mkdir()
-    with pytest.raises(InputError, match="cannot write"):
+    with pytest.raises(InputError, match="cannot be written"):
         save(draw(), tmp_path / "b", ("png",))
     assert [path.name for path in tmp_path.iterdir()] == ["b.png"]
 

@@ -7,13 +7,13 @@ import xarray as xr
 from rich.console import Console
 
 import bandscope as bs
-from bandscope.report.grouping import grouping
+from bandscope.report.audit import read_audit
 from bandscope.report.summary import summary
 
 
 def lines(cube: xr.DataTree) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
-    console.print(summary(cube, grouping(cube, None)))
+    console.print(summary(read_audit("audit", cube)))
     return [line.strip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 

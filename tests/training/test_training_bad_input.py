@@ -97,6 +97,26 @@ def test_weights_of_another_network(tmp_path):
     refused(ModelError, "does not exist", "nowhere.safetensors", TRAIN, tmp_path / "out")
 
 
+def test_fewer_validation_images_than_processes(tmp_path):
+    words = "1 validation image cannot be shared by 2 processes"
+    refused(InputError, words, plain(4), Squares(16), tmp_path / "out", val=Squares(1, seed=1), devices=2)
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (lambda y: y.float(), "torch.float32 of shape (8,)"),
+        (lambda y: y[:4], "torch.int64 of shape (4,)"),
+        (lambda y: torch.ones(len(y), 3), "torch.float32 of shape (8, 3)"),
+        (lambda y: torch.ones(len(y), 4).long(), "torch.int64 of shape (8, 4)"),
+        (lambda y: None, "labels None"),
+    ],
+)
+def test_labels_that_no_loss_can_be_computed_of(tmp_path, labels, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        quick(plain(4), Squares(16), tmp_path / "out", transform=lambda x, y, p: (x, labels(y)))
+
+
 def test_data(tmp_path):
     out = tmp_path / "out"
     refused(DataError, "does not exist", plain(4), f"folder:{tmp_path}/nowhere", out)

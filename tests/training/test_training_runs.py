@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from scipy.special import log_softmax
-from tiny_networks import PLANTED_NET, Squares, noisy, plain, quick
+from tiny_networks import PLANTED_NET, Squares, assert_equal, noisy, plain, quick, seeded, weights
 
 import bandscope as bs
 from bandscope.datasets.planted import Planted
@@ -27,22 +26,6 @@ def kill_at(step: int):
             raise Killed
 
     return progress
-
-
-def seeded(make, *arguments) -> torch.nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return make(*arguments)
-
-
-def weights(trained) -> dict[str, torch.Tensor]:
-    return load_file(trained.last)
-
-
-def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
-    assert one.keys() == other.keys()
-    for name, value in one.items():
-        torch.testing.assert_close(value, other[name], atol=0, rtol=0)
 
 
 # --- resume ---------------------------------------------------------------------------------------------
@@ -93,13 +76,53 @@ def test_a_finished_training_is_not_repeated(tmp_path):
     assert len(pd.read_csv(tmp_path / "out" / "history.csv")) == 2
 
 
-def test_seeds_decide(tmp_path):
-    runs = [
-        quick("python:tiny_networks:noisy", Squares(32), tmp_path / str(i), seed=seed)
+def test_a_seed_decides_the_first_weights(tmp_path):
+    one, again, other = (
+        weights(quick("python:tiny_networks:plain", Squares(32), tmp_path / str(i), seed=seed, lr=1e-12))
         for i, seed in enumerate((5, 5, 6))
-    ]
-    assert_equal(weights(runs[0]), weights(runs[1]))
-    assert any((weights(runs[0])[name] != value).any() for name, value in weights(runs[2]).items())
+    )
+    assert_equal(one, again)
+    assert all((other[name] != value).all() for name, value in one.items())
+
+
+class Dropping(torch.nn.Module):
+    """What dropout does to ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net, self.dropped = seeded(plain, 4), []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.dropped.append(torch.nn.functional.dropout(torch.ones(9), 0.5))
+        return self.net(images)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"augment": "pad-crop", "flip": 0.0},
+        {"augment": "none", "flip": 0.5},
+        {"augment": "none", "flip": 0.0, "filters": bs.LowPass([1, 2, 3])},
+    ],
+    ids=["shifts", "mirrors", "filters"],
+)
+def test_a_seed_decides_order_dropout_and_what_is_done_to_images(tmp_path, settings):
+    """Each by itself: images are compared one by one, in whatever order they came."""
+    seen = []
+    for run, seed in enumerate((5, 5, 6)):
+        net, shown = Dropping(), []
+
+        def keep(images, labels, positions, shown=shown):
+            shown.append((positions, images))
+            return images, labels
+
+        quick(net, Squares(32), tmp_path / str(run), seed=seed, transform=keep, **settings)
+        order, images = (torch.cat(values) for values in zip(*shown, strict=True))
+        seen.append((order, images[order.argsort()], torch.stack(net.dropped)))
+    for one, again, other in zip(*seen, strict=True):
+        assert torch.equal(one, again)
+        assert not torch.equal(one, other)
 
 
 def test_the_caller_s_random_numbers_and_switches_stay(tmp_path):
@@ -108,113 +131,6 @@ def test_the_caller_s_random_numbers_and_switches_stay(tmp_path):
     assert torch.equal(before, torch.random.get_rng_state())
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.is_grad_enabled()
-
-
-# --- what is computed -----------------------------------------------------------------------------------
-
-
-def test_losses_are_cross_entropies_smoothed_in_training_alone(tmp_path):
-    """By NumPy: (1 - s) (-log p_y) + s mean_k (-log p_k); a tiny rate leaves the network as it was."""
-    source, smoothing = Squares(16), 0.3
-    net = seeded(plain, 4)
-    run = quick(
-        net,
-        source,
-        tmp_path / "out",
-        val=Squares(12, seed=1),
-        batch_size=16,
-        lr=1e-12,
-        augment="none",
-        flip=0.0,
-        label_smoothing=smoothing,
-    )
-    row = run.history.iloc[0]
-    for data, weight, loss, accuracy in (
-        (source, smoothing, row["train_loss"], row["train_accuracy"]),
-        (Squares(12, seed=1), 0, row["val_loss"], row["val_accuracy"]),
-    ):
-        mean, std = (
-            np.array(json.loads((run.out / "run.json").read_text())["preprocess"][k]) for k in ("mean", "std")
-        )
-        inputs = torch.from_numpy(((data.images / 255 - mean) / std).transpose(0, 3, 1, 2)).float()
-        logp = log_softmax(net(inputs).detach().double().numpy(), axis=1)
-        right = -logp[np.arange(len(data)), data.labels]
-        assert loss == pytest.approx(np.mean((1 - weight) * right - weight * logp.mean(axis=1)), rel=1e-5)
-        assert accuracy == (logp.argmax(axis=1) == data.labels).mean()
-
-
-def test_mean_and_std_are_those_of_the_training_images(tmp_path):
-    source = Squares(16)
-    run = quick(plain(4), source, tmp_path / "out")
-    stored = json.loads((run.out / "run.json").read_text())["preprocess"]
-    scaled = source.images.reshape(-1, 3) / 255
-    assert stored["mean"] == pytest.approx(scaled.mean(axis=0), abs=1e-4)
-    assert stored["std"] == pytest.approx(scaled.std(axis=0), abs=1e-4)
-
-
-def test_one_step_is_sgd_with_momentum_and_decay_on_weights(tmp_path):
-    """Two steps by hand, on the same batch of all images."""
-    source, decay, momentum = Squares(16), 0.1, 0.5
-    net, twin = seeded(plain, 4), seeded(plain, 4)
-    run = quick(
-        net,
-        source,
-        tmp_path / "out",
-        batch_size=16,
-        epochs=2,
-        lr=0.2,
-        weight_decay=decay,
-        momentum=momentum,
-        augment="none",
-        flip=0.0,
-        mean=(0.5,) * 3,
-        std=(0.25,) * 3,
-        label_smoothing=0.0,
-    )
-    inputs = torch.from_numpy((source.images / 255 - 0.5) / 0.25).permute(0, 3, 1, 2).float()
-    velocity = {}
-    for lr in (0.2, 0.1):  # cosine over two steps: 1, 1/2
-        loss = torch.nn.functional.cross_entropy(twin(inputs), torch.from_numpy(source.labels).long())
-        twin.zero_grad()
-        loss.backward()
-        with torch.no_grad():
-            for name, p in twin.named_parameters():
-                step = p.grad + (decay * p if name.endswith("weight") else 0)
-                velocity[name] = momentum * velocity[name] + step if name in velocity else step.clone()
-                p.sub_(lr * velocity[name])
-    for name, value in twin.state_dict().items():
-        torch.testing.assert_close(weights(run)[name], value, atol=1e-6, rtol=1e-5)
-
-
-def test_accumulated_gradients_are_those_of_the_whole_batch(tmp_path):
-    one, four = (
-        quick(seeded(plain, 4), Squares(32), tmp_path / str(n), batch_size=16, epochs=2, accumulate=n) for n in (1, 4)
-    )
-    for name, value in weights(one).items():
-        torch.testing.assert_close(weights(four)[name], value, atol=1e-6, rtol=1e-5)
-
-
-def test_the_moving_average_is_the_recursion(tmp_path):
-    """w_1, then d a + (1 - d) w_t, by the weights that a training without it goes through."""
-    decay, steps = 0.7, []
-    net = seeded(plain, 4)
-
-    def keep(images, labels, positions):
-        steps.append({name: value.clone() for name, value in net.state_dict().items()})
-        return images, labels
-
-    run = quick(net, Squares(24), tmp_path / "out", ema=decay, transform=keep)
-    through = [*steps[1:], net.state_dict()]
-    for name, saved in weights(run).items():
-        average = through[0][name]
-        for state in through[1:]:
-            average = decay * average + (1 - decay) * state[name]
-        torch.testing.assert_close(saved, average, atol=1e-6, rtol=1e-5)
-
-
-def test_bf16_and_contiguous_memory_train_too(tmp_path):
-    run = quick(plain(4), Squares(16), tmp_path / "out", precision="bf16", channels_last=False)
-    assert all(value.dtype == torch.float32 for value in weights(run).values())
 
 
 # --- the audit of what was trained ----------------------------------------------------------------------

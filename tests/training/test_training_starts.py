@@ -47,6 +47,24 @@ def test_nobody_trains_on_the_held_out_part_that_a_hub_set_chose_by_itself():
     _check_training_part("hf:cats?split=train", source)
 
 
+def test_none_means_measured_whatever_the_weights_record(tmp_path):
+    """`--set mean=none` and `size=none` over the preprocessing of weights; left alone, theirs stays."""
+    source = Squares(16)
+    spec = "python:bandscope.nn:GSSDNet?num_classes=4&width=0.5&small_images=true"
+    quick(spec, source, tmp_path / "own", size=16, mean=(0.1,) * 3, std=(0.9,) * 3)
+    own = str(tmp_path / "own" / "last.safetensors")
+    given = {}
+    for name, changed in (("kept", {}), ("both", {"mean": None, "size": None}), ("size", {"size": None})):
+        run = quick(own, source, tmp_path / name, **changed)
+        given[name] = json.loads((run.out / "run.json").read_text())["preprocess"]
+    assert (given["kept"]["mean"], given["kept"]["size"]) == ([0.1] * 3, [16, 16])
+    scaled = source.images.reshape(-1, 3) / 255
+    for name, expected in (("mean", scaled.mean(axis=0)), ("std", scaled.std(axis=0))):
+        np.testing.assert_allclose(given["both"][name], expected, atol=1e-4)
+    assert given["both"]["size"] == [8, 8]
+    assert (given["size"]["mean"], given["size"]["size"]) == ([0.1] * 3, [8, 8])
+
+
 def test_augmentation_is_switched_off_as_the_documents_say():
     assert Recipe.named("zhang2023", **parse_settings(["augment=none"])).augment == "none"
 

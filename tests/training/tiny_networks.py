@@ -1,7 +1,11 @@
 """Networks that train in milliseconds, by name (`python:tiny_networks:plain`) and as objects."""
 
+import os
+
 import numpy as np
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 from torch import nn
 
 from bandscope.labels import ClassLabel
@@ -28,6 +32,41 @@ def noisy(num_classes: int = 9) -> nn.Module:
         nn.Dropout(0.3),
         nn.Linear(128, num_classes),
     )
+
+
+class HalvedBatchNorm2d(nn.BatchNorm2d):
+    """What two processes make of a batch: each half normalised by itself, statistics kept of the first."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if not self.training:
+            return super().forward(images)
+        first, second = images.chunk(2)
+        other = nn.functional.batch_norm(second, None, None, self.weight, self.bias, True, eps=self.eps)
+        return torch.cat([super().forward(first), other])
+
+
+def normed(num_classes: int = 9, norm: type[nn.Module] = nn.BatchNorm2d) -> nn.Module:
+    """With batch norm, without dropout."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, bias=False), norm(8), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128, num_classes)
+    )
+
+
+def halved(num_classes: int = 9) -> nn.Module:
+    """The same for one process that does as two."""
+    return normed(num_classes, HalvedBatchNorm2d)
+
+
+class Poisoned(nn.Module):
+    """Its second process gives logits that are no numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = plain()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        bad = self.training and os.environ.get("LOCAL_RANK") == "1"
+        return self.net(images) * (float("nan") if bad else 1)
 
 
 class Squares:
@@ -69,3 +108,22 @@ def quick(model, data, out, **settings):
         "lr": 0.05,
     }
     return train(model, data, out=out, **{**usual, **settings})
+
+
+def seeded(make, *arguments) -> nn.Module:
+    """A network whose first weights are always the same."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return make(*arguments)
+
+
+def weights(trained) -> dict[str, torch.Tensor]:
+    """The last weights of a training."""
+    return load_file(trained.last)
+
+
+def assert_equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> None:
+    """Bit for bit."""
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(value, other[name], atol=0, rtol=0)

@@ -56,6 +56,9 @@ def bands(
         (radii in cycles/image), octaves = log2(r90 / r10), each with _ci_low and _ci_high; accuracy (clean),
         accuracy_ci_low, accuracy_ci_high (Wilson); reason. A row with a reason has no band: all its quantities are
         NaN, but for the rise and its interval where there are enough images to tell.
+
+    Raises:
+        InputError: `by`, `confidence`, `resamples` or `seed` is not possible.
     """
     bootstrap = Bootstrap(confidence, resamples, seed)
     images = images_of(cube)

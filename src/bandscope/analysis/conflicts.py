@@ -38,6 +38,9 @@ def conflicts(
         (accuracies); fall, fall_ci_low, fall_ci_high; conflict (the interval excludes 0); lost (images right at the
         peak and wrong at the end), usurper (the class on top of most of them at the end; of equals the first output),
         usurper_index, usurper_images (how many of them it takes); reason, why cells are NaN.
+
+    Raises:
+        InputError: `by`, `confidence`, `resamples` or `seed` is not possible.
     """
     bootstrap = Bootstrap(confidence, resamples, seed)
     images = images_of(cube)

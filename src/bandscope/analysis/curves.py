@@ -26,6 +26,9 @@ def curves(
 ) -> pd.DataFrame:
     """Accuracy, top-5 and label probability at every condition of every probe, also relative to clean.
 
+    "Expanded" percentiles, here and in every other table, are those of a bootstrap made a little wider, so that the
+    interval holds in small samples too [Hesterberg 2015, Am. Stat. 69].
+
     Args:
         cube: an audit's results.
         by: None | "class" | {model output index: group name}.
@@ -40,6 +43,9 @@ def curves(
         with _ci_low and _ci_high (paired bootstrap: expanded percentiles over the resamples whose clean accuracy is
         not 0); clean (accuracy); reason, why a cell is NaN. Where all images agree with clean, relative has the
         interval [1, 1]: the bootstrap cannot know of images that it has not seen.
+
+    Raises:
+        InputError: `by`, `confidence`, `resamples` or `seed` is not possible.
     """
     bootstrap = Bootstrap(confidence, resamples, seed)
     images = images_of(cube)
@@ -51,9 +57,17 @@ def curves(
 def clean(cube: xr.DataTree, by: By = None, *, confidence: float = 0.95) -> pd.DataFrame:
     """Accuracy of the unchanged images.
 
+    Args:
+        cube: an audit's results.
+        by: None | "class" | {model output index: group name}.
+        confidence: of Wilson's score interval [Wilson 1927, J. Am. Stat. Assoc. 22].
+
     Returns:
         One row a group: group, class_index (by="class"), n, accuracy, ci_low, ci_high, top5, top5_ci_low,
         top5_ci_high (Wilson); reason, why they are NaN.
+
+    Raises:
+        InputError: `by` or `confidence` is not possible.
     """
     check_confidence(confidence)
     images = images_of(cube)

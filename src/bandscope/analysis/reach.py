@@ -45,6 +45,9 @@ def reach(
         One row a (probe, group, level): probe, group, class_index (by="class"), n, level, radius (cycles/image),
         radius_ci_low, radius_ci_high (expanded percentiles; resamples that leave the grid count as its end), reason
         (why the radius is NaN: too few images, or not reached between the smallest and the largest radius).
+
+    Raises:
+        InputError: `by`, `confidence`, `resamples` or `seed` is not possible.
     """
     bootstrap = Bootstrap(confidence, resamples, seed)
     images = images_of(cube)

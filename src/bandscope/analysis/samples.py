@@ -12,6 +12,9 @@ from bandscope.analysis.takeovers import Runs, find_runs, lost_again
 def samples(cube: xr.DataTree) -> pd.DataFrame:
     """Onset, monotony and takeovers of each image under each low-pass and high-pass probe.
 
+    Args:
+        cube: an audit's results.
+
     Returns:
         One row an (image, probe): image, source, label, class_name, probe, clean_right; onset (cycles/image):
         low-pass, the smallest radius from which the label stays on top at all larger radii; high-pass, the largest

@@ -64,6 +64,9 @@ def similarity(cube: xr.DataTree, by: By = "class") -> pd.DataFrame:
         (correlation with the mean curve of its group's other images), best_other (the largest with another group's
         mean curve), best_other_group, nearest_own (own > best_other; missing where either is), reason, why cells are
         missing.
+
+    Raises:
+        InputError: `by` is None or not possible.
     """
     images = images_of(cube)
     groups, code = _comparable(images, by)
@@ -79,10 +82,20 @@ def similarity_summary(
     The chance level is the same share after the groups have been dealt to the images at random, group sizes kept,
     averaged over `permutations`: large groups have smoother means, so that it is not 1 / number of groups for each.
 
+    Args:
+        cube: an audit's results.
+        by: "class" | {model output index: group name}; images of no group are left out.
+        confidence: of Wilson's interval.
+        permutations: random dealings that the chance level is averaged over.
+        seed: of the dealings.
+
     Returns:
         One row a (probe, group), group "all" first: probe, group, class_index (by="class"), n (images that can be
         compared), nearest_own (share), ci_low, ci_high (Wilson), chance, own_median and best_other_median
         (correlations); reason, why cells are NaN.
+
+    Raises:
+        InputError: `by` is None or not possible, or a setting is out of range.
     """
     settings = Bootstrap(confidence, seed=seed)
     if permutations < 1:

@@ -42,13 +42,20 @@ class Runs:
 
 
 def takeovers(cube: xr.DataTree, by: By = None) -> pd.DataFrame:
-    """Every takeover of every image.
+    """Every takeover of every image: neighbouring radii at which another class is on top of its label.
+
+    Args:
+        cube: an audit's results.
+        by: None | "class" | {model output index: group name}.
 
     Returns:
         One row a takeover: image, source, label, label_name, probe, group, class_index (by="class"); from_radius and
         to_radius (cycles/image, both within the takeover), conditions (how many radii that are), regained (whether
         the label is back on top as more frequencies come in); usurper_index, usurper (the class on top most often),
         usurper_probability (its mean over the radii of the takeover where it is among the five best).
+
+    Raises:
+        InputError: `by` is not possible.
     """
     images = images_of(cube)
     groups = groups_of(images, by)
@@ -59,9 +66,17 @@ def takeovers(cube: xr.DataTree, by: By = None) -> pd.DataFrame:
 def usurpers(cube: xr.DataTree, by: By = None, *, confidence: float = 0.95) -> pd.DataFrame:
     """The classes that take over, for every group of true labels, most frequent first.
 
+    Args:
+        cube: an audit's results.
+        by: None | "class" | {model output index: group name}.
+        confidence: of Wilson's interval.
+
     Returns:
         One row a (probe, group, usurper): probe, group, class_index (by="class"), n; usurper_index, usurper, images
         (how many it takes over, at any radius), share = images / n, ci_low, ci_high (Wilson).
+
+    Raises:
+        InputError: `by` or `confidence` is not possible.
     """
     check_confidence(confidence)
     images = images_of(cube)

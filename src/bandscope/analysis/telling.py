@@ -202,7 +202,8 @@ def _shifted(cube: xr.DataTree, axis: str, probe: str) -> pd.DataFrame:
     """The two zooms of each image between which r50 changes most."""
     points = scale_points(cube, by="image")
     points = points[(points["probe"] == probe) & (points["r50"] > 0)]
-    wide = points.pivot(index="image", columns=axis, values="r50").dropna(thresh=2)
+    wide = points.pivot(index="image", columns=axis, values="r50").reindex(columns=np.asarray(cube.coords[axis]))
+    wide = wide.dropna(thresh=2)
     r50, zooms, place = np.log2(wide.to_numpy()), wide.columns.to_numpy(), np.arange(len(wide))
     ends = np.stack([np.nanargmin(r50, axis=1), np.nanargmax(r50, axis=1)])
     first, last = ends.min(axis=0), ends.max(axis=0)

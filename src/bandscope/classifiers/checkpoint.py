@@ -1,8 +1,6 @@
 """A network in one file: a .safetensors whose metadata says how to build it and how its images are prepared."""
 
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from bandscope.classifiers.specs import Spec, parse_spec
 from bandscope.classifiers.torch_classifier import TorchClassifier
 from bandscope.classifiers.weights import load_state, read_state
 from bandscope.errors import InputError, ModelError
+from bandscope.files import write_bytes
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
 
@@ -53,15 +52,8 @@ def save_checkpoint(
     text = write_metadata(Metadata(model, preprocess, tuple(classes) if classes else None))
     # cloned: safetensors refuses tensors that share memory
     state = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(save(state, metadata={KEY: text}))  # not save_file: it makes files private
-        partial.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise ModelError(f"the checkpoint {path} cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    content = save(state, metadata={KEY: text})  # not save_file: it makes files private
+    write_bytes(path, content, "the checkpoint", ModelError)
 
 
 def load_checkpoint(request: Request) -> TorchClassifier:

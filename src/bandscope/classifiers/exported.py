@@ -1,9 +1,8 @@
 """`export:FILE.pt2`: a network as a program of torch.export, which needs none of the code it was written in."""
 
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
@@ -14,19 +13,21 @@ from jaxtyping import Float
 from torch.export import ExportedProgram
 from torch.export.passes import move_to_device_pass
 
+from bandscope.classifiers.base import ClassifierFacts
 from bandscope.classifiers.file_models import Input, file_hash, find_file, fitted_preprocess, in_pieces
 from bandscope.classifiers.metadata import KEY, Metadata, read_metadata, write_metadata
 from bandscope.classifiers.pt2_archive import check_archive
 from bandscope.classifiers.request import Request
 from bandscope.errors import InputError, ModelError, first_line
+from bandscope.files import write_whole
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import IMAGE_MODES, Preprocess
 
 CPU = torch.device("cpu")
 
 
-@dataclass
-class ExportedClassifier:
+@dataclass(repr=False)
+class ExportedClassifier(ClassifierFacts):
     """A program of torch.export: see `Classifier` for the fields."""
 
     spec: str
@@ -106,15 +107,15 @@ def save_exported(
     if path.suffix != ".pt2":
         raise InputError(f"an exported program's path must end in .pt2; given: {path}")
     text = write_metadata(Metadata(None, preprocess, tuple(classes) if classes else None))
-    partial = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        torch.export.save(program, partial, extra_files={KEY: text})
-        partial.replace(path)
-    except (OSError, RuntimeError) as error:
-        raise ModelError(f"the exported program {path} cannot be written: {error}") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        write_whole(
+            path,
+            lambda draft: torch.export.save(program, draft, extra_files={KEY: text}),
+            "the exported program",
+            ModelError,
+        )
+    except RuntimeError as error:  # what PyTorch makes of errors of the disk
+        raise ModelError(f"the exported program {path} cannot be written: {first_line(error)}.") from error
 
 
 def _read(path: Path) -> tuple[ExportedProgram, str]:

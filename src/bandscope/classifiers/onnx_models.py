@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from bandscope.classifiers.base import ClassifierFacts
 from bandscope.classifiers.file_models import Input, file_hash, find_file, fitted_preprocess, in_pieces
 from bandscope.classifiers.metadata import KEY, read_metadata
 from bandscope.classifiers.request import Request
@@ -24,8 +25,8 @@ except ImportError as error:
 TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
-@dataclass
-class OnnxClassifier:
+@dataclass(repr=False)
+class OnnxClassifier(ClassifierFacts):
     """An ONNX graph: see `Classifier` for the fields."""
 
     path: Path

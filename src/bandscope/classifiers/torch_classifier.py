@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import nn
 
-from bandscope.classifiers.base import Classifier
+from bandscope.classifiers.base import Classifier, ClassifierFacts
 from bandscope.errors import InputError, ModelError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
@@ -17,8 +17,8 @@ PRECISIONS = (torch.float32, torch.bfloat16)
 CPU = torch.device("cpu")
 
 
-@dataclass
-class TorchClassifier:
+@dataclass(repr=False)
+class TorchClassifier(ClassifierFacts):
     """A `torch.nn.Module`: see `Classifier` for the fields.
 
     `prepare` changes the module itself (evaluation mode, no gradients, memory format, device).
@@ -62,8 +62,8 @@ class TorchClassifier:
         return as_logits(output, len(batch))
 
 
-@dataclass
-class FunctionClassifier:
+@dataclass(repr=False)
+class FunctionClassifier(ClassifierFacts):
     """Any function from a normalised batch to logits: see `Classifier` for the fields."""
 
     function: Callable[[torch.Tensor], Any]

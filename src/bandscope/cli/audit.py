@@ -28,13 +28,15 @@ from bandscope.cli.parsing import (
 )
 from bandscope.cli.report import after_audit
 from bandscope.conventions import Convention
+from bandscope.cube.place import Place, place_of
 from bandscope.engine.estimate import estimate, usable_cores
 from bandscope.engine.pilot import Pilot, coarse_radii
 from bandscope.engine.plan import Request
 from bandscope.engine.share import launched_share
 from bandscope.errors import InputError
 from bandscope.probes import default_radii
-from bandscope.report.grouping import asked_grouping, grouping
+from bandscope.report.audit import read_audit
+from bandscope.report.grouping import asked_grouping
 from bandscope.report.overview import write_overview
 from bandscope.report.summary import summary
 
@@ -47,7 +49,7 @@ class Options:
     data: str
     also: Sequence[str]
     weights: Path | None
-    store: Path | None
+    store: str | None
     figures: Path | None
     by: str | None
     probes: str
@@ -72,7 +74,7 @@ class _Target:
 
     model: str
     weights: Path | None
-    store: Path
+    store: Place
     figures: Path
 
 
@@ -131,11 +133,11 @@ def _estimate(options: Options, targets: Sequence[_Target], what: dict[str, Any]
 
 def _targets(options: Options) -> list[_Target]:
     """The model, and those that are audited in the same pass; stores and figures of those lie beside the first's."""
-    store = options.store or _default_store(options.model, options.data)
-    figures = options.figures or store.parent / f"{store.stem}-figures"
+    store = place_of(options.store or _default_store(options.model, options.data))
+    figures = options.figures or store.outputs / f"{store.stem}-figures"
     targets = [_Target(options.model, options.weights, store, figures)]
     for model in options.also:
-        other = store.parent / _default_store(model, options.data)
+        other = store.beside(_default_store(model, options.data))
         targets.append(_Target(model, None, other, figures.parent / f"{other.stem}-figures"))
     return targets
 
@@ -162,13 +164,13 @@ def _audited(
 
 def _present(target: _Target, cube: xr.DataTree, by: str | None, console: Console) -> None:
     check_images(cube, target.store)
-    groups = grouping(cube, by)
+    held = read_audit(target.store.stem, cube, by)
     with console.status("Intervals and figures ..."):
-        text = summary(cube, groups)
-        overview = write_overview(cube, groups, target.figures)
+        text = summary(held)
+        overview = write_overview(held, target.figures)
     console.print(text)
     console.print(f"Figures and tables in {target.figures}{os.sep}: start with {overview.name}", markup=False)
-    after_audit(cube, target.store, target.figures, by, console)
+    after_audit(held, target.figures, console)
 
 
 def _shard(asked: str | None) -> tuple[str | None, bool]:
@@ -214,5 +216,5 @@ class _Bar(Bar):
         self.progress.update(self.task, completed=done, images=shown, rate=rate)
 
 
-def _default_store(model: str, data: str) -> Path:
-    return Path("-".join(dict.fromkeys((slug(model, "audit"), slug(data, "audit")))) + ".zarr")
+def _default_store(model: str, data: str) -> str:
+    return "-".join(dict.fromkeys((slug(model, "audit"), slug(data, "audit")))) + ".zarr"

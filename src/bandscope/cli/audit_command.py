@@ -57,11 +57,12 @@ def audit(
         ),
     ] = None,
     store: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             "-o",
-            help="Store to make or to go on with.",
+            help="Store to make or to go on with: a folder, or a URL such as s3://bucket/audit.zarr.",
+            metavar="STORE",
             rich_help_panel=WHERE,
             show_default="MODEL-DATA.zarr",
         ),

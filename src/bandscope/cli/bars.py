@@ -43,4 +43,6 @@ class Bar:
         return self
 
     def __exit__(self, *_: object) -> None:
+        begun = self.progress.tasks[0].total is not None
+        self.progress.update(self.task, visible=begun)
         self.progress.stop()

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 
 from bandscope.cube import status_ok
+from bandscope.cube.place import Place
 from bandscope.cube.store import Store
 from bandscope.cube.verify import misdescribed
 from bandscope.errors import InputError, StoreError
@@ -25,23 +26,23 @@ def check_folder(folder: Path, what: str = "figures") -> None:
         raise InputError(f"The {what} folder {folder} cannot be made: {there} is not writable.")
 
 
-def check_whole(path: Path) -> None:
+def check_whole(place: Place) -> None:
     """Refuse a store whose files are no longer what the audit wrote.
 
     Raises:
         StoreError: saying how to repair it.
     """
-    if found := misdescribed(path):
-        raise StoreError(f"{path} is damaged: {found[0].where}: {found[0].what}. See bandscope verify {path}")
-    store = Store(path, read_only=True)
+    if found := misdescribed(place):
+        raise StoreError(f"{place} is damaged: {found[0].where}: {found[0].what}. See bandscope verify {place}")
+    store = Store(place, read_only=True)
     if damaged := store.damaged():
         raise StoreError(
-            f"{path} is damaged: files of {len(damaged)} of its {len(store.blocks)} blocks are lost or have changed. "
-            "Run the audit that made it again: it computes those blocks anew."
+            f"{place} is damaged: files of {len(damaged)} of its {len(store.blocks)} blocks are lost or have "
+            "changed. Run the audit that made it again: it computes those blocks anew."
         )
 
 
-def check_images(cube: xr.DataTree, path: Path) -> None:
+def check_images(cube: xr.DataTree, place: Place) -> None:
     """Refuse a store without a single image that counts: nothing could be said of it.
 
     Raises:
@@ -50,7 +51,9 @@ def check_images(cube: xr.DataTree, path: Path) -> None:
     if not status_ok(cube).any():
         status, source = cube.dataset["status"].values[0], cube.dataset["source"].values[0]
         reason = status or "not computed yet (run the audit again)"
-        raise StoreError(f"No image of {path} counts, so there is nothing to show: the first, {source}, is {reason}.")
+        raise StoreError(
+            f"No image of {place} counts, so there is nothing to show: the first, {source}, is {reason}."
+        )
 
 
 def uncomputed(cube: xr.DataTree) -> int:

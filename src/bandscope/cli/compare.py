@@ -13,6 +13,7 @@ from bandscope.analysis.comparison.common import common_images
 from bandscope.analysis.comparison.compare import compare
 from bandscope.analysis.comparison.thresholds import check_against, check_thresholds, parse_threshold
 from bandscope.cli.checks import check_folder, check_images, check_whole
+from bandscope.cube.place import Place, place_of
 from bandscope.errors import InputError
 from bandscope.report.comparison import Report, terminal
 from bandscope.report.comparison_files import write_csv, write_figures, write_json, write_markdown
@@ -58,7 +59,7 @@ class Outputs:
 
 
 def run(
-    stores: Sequence[Path],
+    stores: Sequence[str],
     *,
     by: str | None,
     zoom: float | None,
@@ -75,11 +76,12 @@ def run(
     """
     thresholds = [parse_threshold(text) for text in fail_if]
     outputs.check()
+    places = [place_of(store) for store in stores]
     with ExitStack() as stack, console.status("Comparing ..."):
-        cubes = {name: stack.enter_context(cube.open(path)) for name, path in named(stores).items()}
-        for path, tree in zip(stores, cubes.values(), strict=True):
-            check_whole(path)
-            check_images(tree, path)
+        cubes = {name: stack.enter_context(cube.open(place)) for name, place in named(places).items()}
+        for place, tree in zip(places, cubes.values(), strict=True):
+            check_whole(place)
+            check_images(tree, place)
         common = common_images(cubes, zoom=zoom, any_convention=any_convention)
         check_thresholds(thresholds, common)
         groups = grouping(next(iter(cubes.values())), by) if by else None
@@ -97,15 +99,14 @@ def run(
     return _violated(report.verdicts)
 
 
-def named(stores: Sequence[Path]) -> dict[str, Path]:
+def named(places: Sequence[Place]) -> dict[str, Place]:
     """A short name for each store: its file's stem; where stems repeat, with its folder or else with a number."""
-    paths = [path.absolute() for path in stores]
-    folders = {path.stem: {other.parent.name for other in paths if other.stem == path.stem} for path in paths}
-    found: dict[str, Path] = {}
-    for path, store in zip(paths, stores, strict=True):
-        name = f"{path.parent.name}/{path.stem}" if len(folders[path.stem]) > 1 else path.stem
-        number = next(n for n in range(1, len(stores) + 1) if _numbered(name, n) not in found)
-        found[_numbered(name, number)] = store
+    folders = {place.stem: {other.around for other in places if other.stem == place.stem} for place in places}
+    found: dict[str, Place] = {}
+    for place in places:
+        name = f"{place.around}/{place.stem}" if len(folders[place.stem]) > 1 else place.stem
+        number = next(n for n in range(1, len(places) + 1) if _numbered(name, n) not in found)
+        found[_numbered(name, number)] = place
     return found
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from bandscope.cli.audit_command import audit
+from bandscope.cli.lens_command import lens
 from bandscope.cli.terminal import WHERE, err, out
 from bandscope.cli.train import train
 from bandscope.errors import BandscopeError
@@ -56,8 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as end:
         return int(end.code or 0)
     except BandscopeError as error:
-        err.print("[bold red]Error:[/] ", end="")
-        err.print(str(error), markup=False)
+        err.print(Text.assemble(("Error:", "bold red"), f" {error}"))
         return 1
     return 0
 
@@ -78,7 +79,7 @@ app.command()(audit)
 
 @app.command()
 def table(
-    store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")],
+    store: Annotated[str, typer.Argument(help="A store made by `bandscope audit`.")],
     name: Annotated[Table, typer.Argument(help="Which table.")],
     by: Annotated[
         str | None,
@@ -103,7 +104,7 @@ def table(
 
 @app.command()
 def compare(
-    stores: Annotated[list[Path], typer.Argument(help="Stores of `bandscope audit`; the first is the baseline.")],
+    stores: Annotated[list[str], typer.Argument(help="Stores of `bandscope audit`; the first is the baseline.")],
     by: Annotated[
         str | None,
         typer.Option(help="Also by class, imagenet (everyday groups), or a CSV of class,group.", metavar="GROUPS"),
@@ -161,7 +162,7 @@ def compare(
 @app.command()
 def report(
     stores: Annotated[
-        list[Path], typer.Argument(help="Stores of `bandscope audit`; others are compared with the first.")
+        list[str], typer.Argument(help="Stores of `bandscope audit`; others are compared with the first.")
     ],
     file: Annotated[
         Path | None,
@@ -195,7 +196,7 @@ def report(
 
 @app.command()
 def sample(
-    store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")],
+    store: Annotated[str, typer.Argument(help="A store made by `bandscope audit`.")],
     image: Annotated[
         str | None,
         typer.Argument(metavar="[IMAGE_ID]", help="Position, source path, or the end of one.", show_default=False),
@@ -255,6 +256,9 @@ def sample(
     command.run(store, options, out)
 
 
+app.command()(lens)
+
+
 @app.command()
 def bench(
     model: Annotated[str, typer.Argument(help="As of `bandscope audit`.")] = "planted",
@@ -296,7 +300,7 @@ def bench(
 
 @app.command()
 def status(
-    store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`, also while it is being filled.")],
+    store: Annotated[str, typer.Argument(help="A store made by `bandscope audit`, also while it is being filled.")],
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:
     """Tell how far an audit is: blocks done, by which processes, how fast, and the time left."""
@@ -306,7 +310,7 @@ def status(
 
 
 @app.command()
-def verify(store: Annotated[Path, typer.Argument(help="A store made by `bandscope audit`.")]) -> None:
+def verify(store: Annotated[str, typer.Argument(help="A store made by `bandscope audit`.")]) -> None:
     """Check a store without changing it: schema, provenance, checksums, markers, and values against each other.
 
     Exit codes: 0 for a store that is whole or merely unfinished; 3 where it is damaged; 1 for an error.

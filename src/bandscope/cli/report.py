@@ -4,44 +4,46 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-import xarray as xr
 from rich.console import Console
 from rich.text import Text
 
 from bandscope import cube
 from bandscope.cli.checks import check_images, check_whole
 from bandscope.cli.compare import named
+from bandscope.cube.place import place_of
 from bandscope.datasets import load_source
 from bandscope.errors import InputError
-from bandscope.report.html import Written, write_report
+from bandscope.report.audit import Audit
+from bandscope.report.html import Written, write_page, write_report
 
 LARGE = 15_000_000  # bytes: beyond it mail refuses a file, and browsers take long
 FILE = "report.html"
 
 
-def run(stores: Sequence[Path], out: Path | None, *, by: str | None, source: str | None, console: Console) -> None:
+def run(stores: Sequence[str], out: Path | None, *, by: str | None, source: str | None, console: Console) -> None:
     """Write the report of one or more stores.
 
     Raises:
         InputError: the file cannot be written there, or `by` is not possible.
         StoreError, DataError: a store or `source` cannot be opened.
     """
-    path = out or Path(f"{stores[0].stem}.html" if len(stores) == 1 else FILE)
+    places = [place_of(store) for store in stores]
+    path = out or Path(f"{places[0].stem}.html" if len(places) == 1 else FILE)
     _check(path)
     images = None if source is None else load_source(source)
     with ExitStack() as stack, console.status("Tables, pictures and the page ..."):
-        cubes = {name: stack.enter_context(cube.open(store)) for name, store in named(stores).items()}
-        for store, tree in zip(stores, cubes.values(), strict=True):
+        cubes = {name: stack.enter_context(cube.open(store)) for name, store in named(places).items()}
+        for store, tree in zip(places, cubes.values(), strict=True):
             check_whole(store)
             check_images(tree, store)
         written = write_report(cubes, path, by=by, images=images)
     _tell(written, console)
 
 
-def after_audit(tree: xr.DataTree, store: Path, figures: Path, by: str | None, console: Console) -> None:
+def after_audit(audit: Audit, figures: Path, console: Console) -> None:
     """The report of an audit that has just ended, beside its figures."""
     with console.status("The report ..."):
-        written = write_report({store.stem: tree}, figures / FILE, by=by)
+        written = write_page([audit], figures / FILE)
     _tell(written, console)
 
 

@@ -21,6 +21,7 @@ from bandscope.analysis.telling import RANKED_BY
 from bandscope.analysis.zoom import scale_axis, scale_values
 from bandscope.cli.checks import check_folder, check_images, check_whole, uncomputed
 from bandscope.cli.parsing import parse_radii
+from bandscope.cube.place import Place, place_of
 from bandscope.datasets import ImageSource, load_source
 from bandscope.datasets.names import listed
 from bandscope.errors import DataError, InputError
@@ -58,10 +59,11 @@ class Options:
     figures: Path | None
 
 
-def run(store: Path, options: Options, console: Console) -> None:
+def run(where: str, options: Options, console: Console) -> None:
     """Draw one image, or rank them all; print what there is to see."""
     _check(options)
     warnings.filterwarnings("ignore", module=r"PIL\.")  # on single images
+    store = place_of(where)
     with cube.open(store) as tree:
         check_whole(store)
         check_images(tree, store)
@@ -87,11 +89,11 @@ def _check(options: Options) -> None:
         check_folder(folder)
 
 
-def _draw(tree: xr.DataTree, store: Path, options: Options, console: Console) -> None:
+def _draw(tree: xr.DataTree, store: Place, options: Options, console: Console) -> None:
     position = _position(tree, str(options.image))
     sheet = sample_sheet(tree, position, **_settings(tree, options))
     sample = sheet.samples[0]
-    given = options.out or store.parent / _file_name(store.stem, sample.source, options)
+    given = options.out or store.outputs / _file_name(store.stem, sample.source, options)
     suffix = given.suffix.removeprefix(".")
     base, formats = (given.with_suffix(""), (suffix,)) if suffix in FORMATS else (given, FORMATS[:2])
     base.parent.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from bandscope.conventions import Convention
+from bandscope.cube.place import Place, growing, place_of
 from bandscope.cube.progress import Progress, Worker, progress, read_marks
 from bandscope.cube.schema import SETTINGS
-from bandscope.cube.store import Store, check_version, extending_path
+from bandscope.cube.store import Store, check_version
 from bandscope.cube.verify import misdescribed
 from bandscope.engine.conditions import Layout
 from bandscope.engine.scales import Scales
@@ -27,12 +27,12 @@ SHOWN = 8  # processes
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
-def run(path: Path, *, as_json: bool, console: Console) -> None:
+def run(where: str, *, as_json: bool, console: Console) -> None:
     """Print one screen, or JSON."""
-    now = datetime.now(UTC)
-    store, progress = _read(path, now)
-    growing = extending_path(path.resolve())
-    extension = _read(growing, now)[1] if growing.exists() else None
+    now, place = datetime.now(UTC), place_of(where)
+    store, progress = _read(place, now)
+    grown = growing(place.resolved())
+    extension = _read(grown, now)[1] if not grown.vacant() else None
     if as_json:
         text = json.dumps(_fields(store, progress, extension), indent=1, default=_json)
         console.print(text, markup=False, soft_wrap=True)
@@ -40,22 +40,22 @@ def run(path: Path, *, as_json: bool, console: Console) -> None:
     console.print(_screen(store, progress, extension, now))
     if workers := [worker for worker in progress.workers if worker.process]:
         console.print(_processes(workers, now))
-    if (unread := store.marked() - len(read_marks(path))) > 0:
+    if (unread := store.marked() - progress.blocks_done) > 0:
         console.print(
-            Text(f"{unread} marker{'s' * (unread > 1)} cannot be read: see bandscope verify {path}", "yellow")
+            Text(f"{unread} marker{'s' * (unread > 1)} cannot be read: see bandscope verify {place}", "yellow")
         )
 
 
-def _read(path: Path, now: datetime) -> tuple[Store, Progress]:
-    check_version(path)
-    store = Store(path, read_only=True)
+def _read(place: Place, now: datetime) -> tuple[Store, Progress]:
+    check_version(place)
+    store = Store(place, read_only=True)
     if missing := [name for name in SETTINGS if name not in store.attributes]:
-        raise StoreError(f"{path} lacks its settings ({', '.join(missing)}): see bandscope verify {path}")
-    if found := misdescribed(path):
-        raise StoreError(f"{path} is damaged: {found[0].where}: {found[0].what}. See bandscope verify {path}")
-    passes = _passes_an_image(store.attributes)
-    size = store.block_size
-    return store, progress(read_marks(path), images=store.images, block_size=size, passes_an_image=passes, now=now)
+        raise StoreError(f"{place} lacks its settings ({', '.join(missing)}): see bandscope verify {place}")
+    if found := misdescribed(place):
+        raise StoreError(f"{place} is damaged: {found[0].where}: {found[0].what}. See bandscope verify {place}")
+    passes, size = _passes_an_image(store.attributes), store.block_size
+    marks = read_marks(place, store.blocks)
+    return store, progress(marks, images=store.images, block_size=size, passes_an_image=passes, now=now)
 
 
 def _passes_an_image(attributes: Mapping[str, Any]) -> int:
@@ -81,7 +81,7 @@ def _screen(store: Store, done: Progress, extension: Progress | None, now: datet
 def _lines(store: Store, done: Progress, extension: Progress | None, now: datetime) -> dict[str, str]:
     attributes, plan = store.attributes, store.attributes["plan"]
     lines = {
-        "Cube": str(store.path),
+        "Cube": str(store.place),
         "Model": str(attributes["model"].get("spec")),
         "Data": str(attributes["data"].get("spec")),
         "Blocks": f"{_of(done.blocks_done, done.blocks)} ({_percent(done)}), {store.block_size} images each",
@@ -187,7 +187,7 @@ def _fields(store: Store, done: Progress, extension: Progress | None) -> dict[st
     names = ("passes", "passes_done", "active")
     parts = [one and {**asdict(one), **{name: getattr(one, name) for name in names}} for one in (done, extension)]
     settings = {name: store.attributes.get(name) for name in ("model", "data", "probes", "zoom", "plan", "command")}
-    return {"store": str(store.path), **(parts[0] or {}), "extension": parts[1], **settings}
+    return {"store": str(store.place), **(parts[0] or {}), "extension": parts[1], **settings}
 
 
 def _json(value: Any) -> str:

@@ -11,8 +11,9 @@ from rich.text import Text
 
 from bandscope import analysis, cube
 from bandscope.cli.checks import check_images, check_whole, uncomputed
+from bandscope.cube.place import place_of
 from bandscope.errors import InputError
-from bandscope.report.files import write_csv
+from bandscope.files import write_csv
 from bandscope.report.grouping import By, grouping
 
 Groups = By | Literal["image"]
@@ -38,7 +39,7 @@ OVER_BANDS = ("curves", "scale-surface")  # what there is for band probes alone
 
 
 def run(
-    store: Path, name: str, *, by: str | None, zoom: float | None, csv: Path | None, rows: int, console: Console
+    where: str, name: str, *, by: str | None, zoom: float | None, csv: Path | None, rows: int, console: Console
 ) -> None:
     """Compute the table; write it whole to `csv`, or print its first rows."""
     if by and name in PER_IMAGE:
@@ -49,6 +50,7 @@ def run(
         raise InputError(f"The table {name!r} is about all zooms and takes no --zoom.")
     if csv is not None and not csv.parent.is_dir():
         raise InputError(f"--csv {csv}: the folder {csv.parent} does not exist.")
+    store = place_of(where)
     with cube.open(store) as tree:
         check_whole(store)
         check_images(tree, store)

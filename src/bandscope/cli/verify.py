@@ -3,13 +3,12 @@
 import json
 import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bandscope.cube.store import extending_path
+from bandscope.cube.place import METADATA, Place, growing, place_of
 from bandscope.cube.verify import Finding, Severity, verify
 
 COLOURS: dict[Severity, str] = {"damaged": "bold red", "unfinished": "yellow", "note": "dim"}
@@ -17,13 +16,14 @@ SHOWN = 20  # findings of each severity
 WITHOUT = ("--out", "-o", "--shard")  # options whose value is dropped from the command
 
 
-def run(path: Path, console: Console) -> bool:
+def run(where: str, console: Console) -> bool:
     """Print what was found and what to do; returns whether the store is free of damage."""
+    place = place_of(where)
     with console.status("Reading every block ..."):
-        findings = verify(path)
+        findings = verify(place)
     if findings:
         console.print(_table(findings))
-    for line in _conclusion(path, findings):
+    for line in _conclusion(place, findings):
         console.print(line, soft_wrap=True)
     return not any(finding.severity == "damaged" for finding in findings)
 
@@ -48,45 +48,45 @@ def _span(images: range | None) -> str:
     return f"{images[0]}" if len(images) == 1 else f"{images[0]} to {images[-1]}"
 
 
-def _conclusion(path: Path, findings: Sequence[Finding]) -> Iterator[Text]:
+def _conclusion(place: Place, findings: Sequence[Finding]) -> Iterator[Text]:
     """What the findings come to, and how to go on."""
     remedies = {finding.remedy for finding in findings if finding.severity == "damaged"}
     waiting = _images(findings, "unfinished")
     if not remedies and not waiting:
-        yield Text(f"{path} is whole.", "green")
+        yield Text(f"{place} is whole.", "green")
         return
     if "overwrite" in remedies:
         yield Text(
-            f"{path} is damaged in labels, settings or array headers: start again with --overwrite.", "bold red"
+            f"{place} is damaged in labels, settings or array headers: start again with --overwrite.", "bold red"
         )
         return
     if remedies:
-        yield Text(f"{path} is damaged: {_images(findings, 'damaged'):,} images are affected.", "bold red")
+        yield Text(f"{place} is damaged: {_images(findings, 'damaged'):,} images are affected.", "bold red")
     if "unmark" in remedies:
         yield Text("Delete the markers (.blocks/NUMBER.json) of blocks whose values are wrong: the audit keeps them.")
     if waiting:
-        yield Text(f"{path} is unfinished: {waiting:,} images are not computed yet.", "yellow")
+        yield Text(f"{place} is unfinished: {waiting:,} images are not computed yet.", "yellow")
     which = {(True, True): "the damaged and the missing", (True, False): "the damaged", (False, True): "the missing"}
     yield Text(f"The same audit command computes exactly {which[bool(remedies), bool(waiting)]} blocks:")
-    yield Text(f"  {_command(path)}", "bold")
+    yield Text(f"  {_command(place)}", "bold")
 
 
 def _images(findings: Sequence[Finding], severity: Severity) -> int:
     return len({i for finding in findings if finding.severity == severity for i in finding.images or ()})
 
 
-def _command(path: Path) -> str:
+def _command(place: Place) -> str:
     """The command that made the store, for the place where it is now and for all of it, without beginning anew."""
-    words = shlex.split(json.loads((path / "zarr.json").read_text())["attributes"]["command"])
+    words = shlex.split(json.loads(place.read(METADATA))["attributes"]["command"])
     if words[:2] != ["bandscope", "audit"]:  # a script of the user's own
         return shlex.join(words)
     kept = iter(word for word in words if word != "--overwrite" and not word.startswith(("--out=", "--shard=")))
     rest = [word for word in kept if word not in WITHOUT or next(kept, None) is None]
-    return shlex.join([*rest, "--out", str(_asked(path))])
+    return shlex.join([*rest, "--out", str(_asked(place))])
 
 
-def _asked(path: Path) -> Path:
+def _asked(place: Place) -> Place:
     """What `--out` must name: of an extension that still grows, the store that is extended."""
-    name = path.resolve().name
-    extended = path.with_name(name.removeprefix(".").removesuffix(".extending"))
-    return extended if extending_path(extended).name == name else path
+    name = place.resolved().name
+    extended = place.beside(name.removeprefix(".").removesuffix(".extending"))
+    return extended if growing(extended).name == name else place

@@ -3,9 +3,12 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from bandscope.cube.lease import leased, leased_beginning
+from bandscope.cube.objects import Objects
+from bandscope.cube.place import Folder, Place, Where, clear_errors, growing, place_of
 from bandscope.errors import StoreError
 
 if sys.platform != "win32":
@@ -13,48 +16,50 @@ if sys.platform != "win32":
 
 
 @contextmanager
-def writing(path: Path, *, shared: bool) -> Iterator[None]:
-    """Hold the store's folder while it is written; the lock ends with the process, however that ends.
+def writing(where: Where, *, shared: bool) -> Iterator[None]:
+    """Hold the store while it is written.
 
-    Where there are no such locks (some network file systems, Windows) nobody is kept out.
+    The lock on a folder ends with the process, however that ends; a lease in an object store outlives a killed one,
+    and the next run watches it for a while before it takes over. Where there are no locks (some network file
+    systems, Windows) nobody is kept out.
 
     Raises:
         StoreError: another run writes into it.
     """
-    if sys.platform == "win32":
+    place = place_of(where)
+    with ExitStack() as stack:
+        if isinstance(place, Objects):
+            with clear_errors(place):
+                stack.enter_context(leased(place, shared=shared))
+        elif isinstance(place, Folder) and sys.platform != "win32":
+            folder = os.open(place.path, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            _lock(folder, place, shared)
         yield
-        return
-    folder = os.open(path, os.O_RDONLY)
-    try:
-        _lock(folder, path, shared)
-        yield
-    finally:
-        os.close(folder)
 
 
 @contextmanager
-def beginning(path: Path) -> Iterator[None]:
-    """One process after the other, while the first of them settles what the store at `path` will hold.
+def beginning(where: Where) -> Iterator[None]:
+    """One process after the other, while the first of them settles what the store will hold.
 
     Where there are no such locks the processes race, and the loser finds that the store exists.
 
     Raises:
         StoreError: no store can be made there.
     """
-    if sys.platform == "win32":
+    place = place_of(where)
+    with ExitStack() as stack:
+        if isinstance(place, Objects):
+            with clear_errors(place):
+                stack.enter_context(leased_beginning(place))
+        elif isinstance(place, Folder) and sys.platform != "win32":
+            name = place.beside(f".{place.name}.begin").path
+            with clear_errors(place):
+                name.parent.mkdir(parents=True, exist_ok=True)
+                file = _locked(name)
+            stack.callback(os.close, file)
+            stack.callback(name.unlink, missing_ok=True)  # first, while the lock is held
         yield
-        return
-    name = path.with_name(f".{path.name}.begin")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = _locked(name)
-    except OSError as error:
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}. Choose another --out.") from error
-    try:
-        yield
-    finally:
-        name.unlink(missing_ok=True)
-        os.close(file)
 
 
 def _locked(name: Path) -> int:
@@ -71,13 +76,28 @@ def _locked(name: Path) -> int:
         os.close(file)
 
 
-def _lock(folder: int, path: Path, shared: bool) -> None:
+def _lock(folder: int, place: Folder, shared: bool) -> None:
     try:
         fcntl.flock(folder, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         raise StoreError(
-            f"{path} is being written by another run. Wait for it; or let several share the work from the start: "
+            f"{place} is being written by another run. Wait for it; or let several share the work from the start: "
             "--shard 1/N to --shard N/N, or torchrun."
         ) from None
     except OSError:
         return
+
+
+def recover(place: Place) -> None:
+    """Finish a swap that a kill cut short.
+
+    Raises:
+        StoreError: it is not cut short but under way.
+    """
+    if isinstance(place, Folder):  # by renames, which need no lock
+        if place.swapping():
+            place.finish_swap(growing(place))
+    elif place.swapping():
+        with beginning(place), writing(place, shared=False):
+            if place.swapping():
+                place.finish_swap(growing(place))

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bandscope.cube.store import MARKERS, read_marker
+from bandscope.cube.place import Where, place_of
+from bandscope.cube.store import read_markers
 
 LAST = 20  # intervals between blocks that a rate is taken from
 PATIENCE = 3  # a process is at work until it has been silent for so many of its intervals,
@@ -86,10 +86,10 @@ class Progress:
         return sum(worker.active for worker in self.workers)
 
 
-def read_marks(path: Path) -> list[Mark]:
-    """The store's markers that can be read, by block; nothing else of the store is looked at."""
-    blocks = sorted(int(file.stem) for file in (path / MARKERS).glob("*.json") if file.stem.isdecimal())
-    return [_mark(block, marker) for block in blocks if (marker := read_marker(path, block))]
+def read_marks(where: Where, blocks: Sequence[int]) -> list[Mark]:
+    """The markers of those blocks that are there and can be read; nothing else of the store is looked at."""
+    markers = zip(blocks, read_markers(place_of(where), blocks), strict=True)
+    return [_mark(block, marker) for block, marker in markers if marker]
 
 
 def _mark(block: int, marker: Mapping[str, Any]) -> Mark:

@@ -1,22 +1,17 @@
-"""The store: a cube on disk, written block by block so that a kill at any moment costs at most one block.
+"""The store: a cube written block by block, so that a kill at any moment costs at most one block.
 
 A block is a range of images and one Zarr chunk of every array. It counts once its marker, which holds the checksum
-of each of its chunk files, has been renamed into place; anything else is computed again. The store itself appears
-under its name by one rename, complete with metadata, so no half-made store can be mistaken for a cube.
+of each of its chunk files, is there; anything else is computed again. The store itself appears under its name
+complete with metadata, so no half-made store can be mistaken for a cube. How files are written whole, and how a store
+appears at once, is the business of `bandscope.cube.place`.
 """
 
-import errno
-import glob
 import json
 import os
-import shutil
 import socket
-import time
-import uuid
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +23,7 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.errors import ZarrUserWarning
 
+from bandscope.cube.place import ABSENT, HEADER, MARKERS, METADATA, Folder, Place, Where, clear_errors, place_of
 from bandscope.cube.schema import (
     ALL_PASS,
     CONDITION_VARIABLES,
@@ -39,160 +35,133 @@ from bandscope.cube.schema import (
     header_tree,
     measured,
 )
-from bandscope.errors import StoreError
+from bandscope.errors import StoreError, first_line
 
-MARKERS = ".blocks"
-HEADER = ".header.json"  # checksums of labels, names and coordinates
-STALE = 3600  # seconds after which what was half made belongs to no living process
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)  # what zarr and xarray make of damaged files
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def open_cube(path: str | os.PathLike[str]) -> xr.DataTree:
+def open_cube(path: Where, storage_options: Mapping[str, Any] | None = None) -> xr.DataTree:
     """Open a finished or unfinished store as a plain `xarray.DataTree`, lazily.
+
+    Args:
+        path: of a folder, or a URL that fsspec knows, such as "s3://bucket/audit.zarr".
+        storage_options: what fsspec takes for that file system, beside its own configuration.
 
     Raises:
         StoreError: where there is no bandscope store, a damaged one, or a newer schema than this version knows.
     """
-    check_version(Path(path))
+    place = place_of(path, storage_options)
+    check_version(place)
     try:
-        _check_header(Path(path))
-        return xr.open_datatree(path, engine="zarr", chunks=None, consolidated=True)
+        with place.errors():
+            _check_header(place)
+            return xr.open_datatree(place.zarr(read_only=True), engine="zarr", chunks=None, consolidated=True)
     except (OSError, *DAMAGE) as error:
-        raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
+        raise StoreError(f"{place} cannot be read as a bandscope store: {error}") from error
 
 
-def check_version(path: Path) -> None:
+def check_version(place: Place) -> None:
     """Refuse what is no store, or one of another schema.
 
     Raises:
         StoreError: saying what was found.
     """
-    metadata = path / "zarr.json"
-    if not metadata.is_file():
-        raise StoreError(f"{path} is not a bandscope store: it has no zarr.json. `bandscope audit --out` makes one.")
     try:
-        version = json.loads(metadata.read_text())["attributes"].get("schema_version")
+        version = json.loads(place.read(METADATA))["attributes"].get("schema_version")
+    except ABSENT as error:
+        raise StoreError(_missing(place, error)) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
+        raise StoreError(f"{place} cannot be read as a bandscope store: {error}") from error
     if version != SCHEMA_VERSION:
         found = "no schema version" if version is None else f"schema version {version}"
-        raise StoreError(f"{path} has {found}; this bandscope reads version {SCHEMA_VERSION}.")
+        raise StoreError(f"{place} has {found}; this bandscope reads version {SCHEMA_VERSION}.")
 
 
-def is_store(path: Path) -> bool:
-    """Whether a path holds a bandscope store, of any version, even a damaged one."""
+def is_store(place: Place) -> bool:
+    """Whether a bandscope store is there, of any version, even a damaged one."""
     try:
-        attributes = json.loads((path / "zarr.json").read_text())["attributes"]
-        return (path / MARKERS).is_dir() or "schema_version" in attributes
+        return place.claimed() or "schema_version" in json.loads(place.read(METADATA))["attributes"]
     except (OSError, ValueError, KeyError, TypeError):
-        return (path / MARKERS).is_dir()
+        return False
 
 
-def extending_path(path: Path) -> Path:
-    """Where the extended store grows until it is whole."""
-    return path.with_name(f".{path.name}.extending")
+def marker_key(block: int) -> str:
+    """The file whose presence makes a block count."""
+    return f"{MARKERS}/{block:06d}.json"
 
 
-def retired_path(path: Path) -> Path:
-    """Where the old store waits while the extended one takes its place."""
-    return path.with_name(f".{path.name}.retired")
+def read_markers(place: Place, blocks: Sequence[int]) -> Iterator[dict[str, Any] | None]:
+    """The markers of those blocks; None where there is none, or none that can be read.
 
-
-def drafts(path: Path) -> list[Path]:
-    """Stores beside `path` that a process makes or replaces, or was killed at."""
-    return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.partial"))
-
-
-def marker_file(path: Path, block: int) -> Path:
-    """The file whose presence makes a block of the store at `path` count."""
-    return path / MARKERS / f"{block:06d}.json"
-
-
-def read_marker(path: Path, block: int) -> dict[str, Any] | None:
-    """A block's marker; None where there is none, or none that can be read.
-
-    Its fields: "crc32", the checksum of each chunk file; since there was a status, also "host", "process" and
+    Their fields: "crc32", the checksum of each chunk file; since there was a status, also "host", "process" and
     "finished" (UTC): who computed the block, and when.
     """
-    try:
-        found: dict[str, Any] = json.loads(marker_file(path, block).read_text())
-        return found if isinstance(found["crc32"], dict) else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    for text in place.read_all(map(marker_key, blocks)):
+        try:
+            found: dict[str, Any] = json.loads(text or "")
+            yield found if isinstance(found["crc32"], dict) else None
+        except (ValueError, KeyError, TypeError):
+            yield None
 
 
-def chunk_file(path: Path, name: str, block: int, ndim: int) -> Path:
+def read_marker(place: Place, block: int) -> dict[str, Any] | None:
+    """The marker of one block."""
+    return next(read_markers(place, [block]))
+
+
+def chunk_key(name: str, block: int, ndim: int) -> str:
     """The file that holds a block of an array."""
-    return path / name / "c" / "/".join([str(block)] + ["0"] * (ndim - 1))
+    return f"{name}/c/" + "/".join([str(block)] + ["0"] * (ndim - 1))
 
 
-def leftovers(path: Path) -> Iterator[Path]:
-    """What a killed process left half written: drafts of markers and of chunks, which count nowhere."""
-    for pattern in (f"{MARKERS}/*.draft", "**/*.partial"):
-        yield from path.glob(pattern)
-
-
-def file_checksum(path: Path) -> str | None:
-    """A file's CRC-32; None where it cannot be read.
+def checksums(place: Place, keys: Sequence[str]) -> list[str | None]:
+    """The CRC-32 of each file; None where it cannot be read.
 
     Not CRC-32C: each chunk ends in its own CRC-32C, and over data and CRC together that is the same for every chunk.
     """
-    try:
-        return f"{zlib.crc32(path.read_bytes()):08x}"
-    except OSError:
-        return None
+    return [None if data is None else f"{zlib.crc32(data):08x}" for data in place.read_all(keys)]
 
 
 class Store:
     """The one writer of a cube; with `read_only`, a reader of its blocks that leaves every file as it is."""
 
-    def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        self.path = path
-        with _clear_disk_errors(path, "read" if read_only else "written"):
+    def __init__(self, path: Where, *, read_only: bool = False) -> None:
+        self.place = place_of(path)
+        with clear_errors(self.place, "read" if read_only else "written"):
             # Written even where all values equal the fill: a lost chunk must never read as data.
             with zarr.config.set({"array.write_empty_chunks": True}):
-                self._group = _opened(path, "r" if read_only else "r+")
+                self._group = _opened(self.place, "r" if read_only else "r+")
                 self._arrays = {name: self._array(name) for name in _measured(self._group)}
-            _check_header(path)
+            _check_header(self.place)
         self.attributes: dict[str, Any] = dict(self._group.attrs)
         self.block_size: int = self._group["status"].chunks[0]  # type: ignore[union-attr]
         self.images: int = self._group["status"].shape[0]  # type: ignore[union-attr]
 
     @classmethod
-    def create(cls, path: Path, header: CubeHeader, block_size: int, *, replace: bool = False) -> "Store":
-        """Make the store under a temporary name beside `path`, then rename it into place.
+    def create(cls, path: Where, header: CubeHeader, block_size: int, *, replace: bool = False) -> "Store":
+        """Make the store elsewhere, then put it into place.
 
-        With `replace`, what lies at `path` is deleted, but not before the new store is whole and in its place.
+        With `replace`, what is there is deleted, but not before the new store is whole.
         """
-        partial, replaced = (path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.partial") for _ in range(2))
-        _sweep(path)
-        try:
-            with _clear_disk_errors(path), warnings.catch_warnings():
-                # Consolidated metadata is not in the v3 specification yet; xarray and zarr both read it.
-                warnings.simplefilter("ignore", ZarrUserWarning)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                header_tree(header).to_zarr(partial, zarr_format=3, consolidated=False, write_inherited_coords=False)
-                _create_arrays(partial, header, block_size)
-                zarr.consolidate_metadata(partial)
-                (partial / MARKERS).mkdir()
-                (partial / HEADER).write_text(json.dumps(_header_checksums(partial), indent=1))
-                if replace and path.exists():
-                    path.rename(replaced)
-                partial.rename(path)
-        finally:
-            if replaced.exists() and not path.exists():  # the last step failed: what was there comes back
-                replaced.rename(path)
-            for leftover in (partial, replaced):
-                shutil.rmtree(leftover, ignore_errors=True)
-        return cls(path)
+        place = place_of(path)
+        with clear_errors(place), warnings.catch_warnings(), place.draft() as draft:
+            # Consolidated metadata is not in the v3 specification yet; xarray and zarr both read it.
+            warnings.simplefilter("ignore", ZarrUserWarning)
+            header_tree(header).to_zarr(draft, zarr_format=3, consolidated=False, write_inherited_coords=False)
+            _create_arrays(draft, header, block_size)
+            zarr.consolidate_metadata(draft)
+            (draft / MARKERS).mkdir()
+            (draft / HEADER).write_text(json.dumps(_header_checksums(draft), indent=1))
+            place.settle(draft, replace=replace)
+        return cls(place)
 
     def _array(self, name: str) -> zarr.Array[Any] | zarr.Group:
         try:
             return self._group[name]
         except KeyError:
             raise StoreError(
-                f"{self.path} is damaged, or of an earlier version: it lacks {name}. Start again with --overwrite."
+                f"{self.place} is damaged, or of an earlier version: it lacks {name}. Start again with --overwrite."
             ) from None
 
     @property
@@ -220,50 +189,56 @@ class Store:
         if missing := set(self._arrays) - set(arrays):
             raise StoreError(f"Block {block} lacks {sorted(missing)[0]}: nothing was written.")
         span = slice(self.images_of(block).start, self.images_of(block).stop)
-        with _clear_disk_errors(self.path):
+        with clear_errors(self.place, advice=self.place.advice):
             # Readers go by `status`: no image may be "ok" while any of its other arrays is still missing.
-            for name in sorted(self._arrays, key=lambda name: name == STATUS.name):
-                self._arrays[name][span] = arrays[name]  # type: ignore[index]
+            others = [name for name in self._arrays if name != STATUS.name]
+            for names in (others, [STATUS.name]):
+                self.place.each(names, lambda name: self._put(name, span, arrays[name]))
             self._mark(block, parts)
+
+    def _put(self, name: str, span: slice, values: NDArray[Any]) -> None:
+        self._arrays[name][span] = values  # type: ignore[index]
 
     def read(self, block: int) -> dict[str, NDArray[Any]]:
         """Every measured array of a block."""
         span = slice(self.images_of(block).start, self.images_of(block).stop)
-        return {name: np.asarray(array[span]) for name, array in self._arrays.items()}  # type: ignore[index]
+        with clear_errors(self.place, "read"):
+            return {name: np.asarray(array[span]) for name, array in self._arrays.items()}  # type: ignore[index]
 
     def parts(self, block: int) -> int:
         """Into how many parts the block's batches were cut; 1 where they were not, or where it is not done."""
-        parts = (read_marker(self.path, block) or {}).get("parts", 1)
+        with clear_errors(self.place, "read"):
+            parts = (read_marker(self.place, block) or {}).get("parts", 1)
         return parts if isinstance(parts, int) else 1
 
     def done(self) -> list[int]:
-        """Blocks whose marker agrees with the chunk files on disk."""
-        return [block for block in self.blocks if self._marker(block) == self._checksums(block)]
+        """Blocks whose marker agrees with the chunk files that are there."""
+        with clear_errors(self.place, "read"):
+            return [block for block, known in self._marked() if known == self._checksums(block)]
 
     def damaged(self) -> list[int]:
         """Blocks that were written whole and are so no longer: a chunk file is lost or has changed."""
-        return [b for b in self.blocks if self._marker(b) not in (None, self._checksums(b))]
+        with clear_errors(self.place, "read"):
+            return [block for block, known in self._marked() if known != self._checksums(block)]
 
     def statuses(self, blocks: Iterable[int]) -> Iterator[tuple[int, str]]:
         """(position, status) of every image of those blocks."""
         for block in blocks:
             span = self.images_of(block)
-            values = self._group["status"][span.start : span.stop]  # type: ignore[index]
+            with clear_errors(self.place, "read"):
+                values = self._group["status"][span.start : span.stop]  # type: ignore[index]
             yield from zip(span, map(str, np.asarray(values)), strict=True)
 
     def marked(self) -> int:
-        """How many blocks have a marker (not verified): enough for a progress line."""
-        return sum(1 for _ in (self.path / MARKERS).glob("*.json"))
+        """How many blocks have a marker, which may not even be readable."""
+        return len({*self.place.listed(MARKERS)}.intersection(map(marker_key, self.blocks)))
 
     def tidy(self) -> None:
         """Remove what a killed process left half written."""
-        for draft in leftovers(self.path):
-            draft.unlink(missing_ok=True)
+        for key in self.place.half_written():
+            self.place.remove(key)
 
     def _mark(self, block: int, parts: int) -> None:
-        marker = marker_file(self.path, block)
-        marker.parent.mkdir(exist_ok=True)  # copies of a store may lack hidden folders
-        draft = marker.with_suffix(f".{uuid.uuid4().hex[:8]}.draft")
         told = {
             "block": block,
             "host": socket.gethostname(),
@@ -272,60 +247,60 @@ class Store:
             "finished": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "crc32": self._checksums(block),
         }
-        with draft.open("w") as file:
-            json.dump(told, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(marker)
+        self.place.write(marker_key(block), json.dumps(told, indent=1).encode())
 
-    def _marker(self, block: int) -> dict[str, str | None] | None:
-        marker = read_marker(self.path, block)
-        return marker and marker["crc32"]
+    def _marked(self) -> Iterator[tuple[int, dict[str, str | None]]]:
+        """Every block with a marker, and the checksums in it."""
+        for block, marker in zip(self.blocks, read_markers(self.place, self.blocks), strict=True):
+            if marker:
+                yield block, marker["crc32"]
 
     def _checksums(self, block: int) -> dict[str, str | None]:
-        return {
-            name: file_checksum(chunk_file(self.path, name, block, array.ndim))  # type: ignore[union-attr]
-            for name, array in self._arrays.items()
-        }
+        keys = [chunk_key(name, block, array.ndim) for name, array in self._arrays.items()]  # type: ignore[union-attr]
+        return dict(zip(self._arrays, checksums(self.place, keys), strict=True))
 
 
-def _header_checksums(path: Path) -> dict[str, str | None]:
+def _missing(place: Place, error: OSError) -> str:
+    if place.swapping():
+        return (
+            f"{place} has no {METADATA}, because an extension is being put in its place. If no run is at it, the "
+            "same audit command finishes that."
+        )
+    reason = first_line(error)  # such as that there is no such bucket
+    more = "" if METADATA in reason else f" ({reason})"
+    return f"{place} is not a bandscope store: it has no {METADATA}{more}. `bandscope audit --out` makes one."
+
+
+def _header_checksums(draft: Path) -> dict[str, str | None]:
     """Of every chunk file of a store that holds no measurement yet."""
-    chunks = (file for file in path.rglob("*") if file.is_file() and file.name != "zarr.json")
-    return {file.relative_to(path).as_posix(): file_checksum(file) for file in sorted(chunks)}
+    chunks = (file for file in draft.rglob("*") if file.is_file() and file.name != METADATA)
+    keys = [file.relative_to(draft).as_posix() for file in sorted(chunks)]
+    return dict(zip(keys, checksums(Folder(draft), keys), strict=True))
 
 
-def _check_header(path: Path) -> None:
+def _check_header(place: Place) -> None:
     """Labels, names and coordinates belong to no block, and cannot be computed again.
 
     Raises:
         StoreError: naming the first file that is lost or has changed.
     """
     try:
-        known: dict[str, str | None] = json.loads((path / HEADER).read_text())
+        known: dict[str, str | None] = json.loads(place.read(HEADER))
     except (OSError, ValueError):
         return  # copies of a store may lack hidden folders
-    for name, checksum in known.items():
-        if file_checksum(path / name) != checksum:
+    for name, checksum in zip(known, checksums(place, list(known)), strict=True):
+        if checksum != known[name]:
             raise StoreError(
-                f"{path} is damaged: {name} is lost or has changed. Start again with --overwrite, or choose another "
+                f"{place} is damaged: {name} is lost or has changed. Start again with --overwrite, or choose another "
                 "--out."
             )
 
 
-def _sweep(path: Path) -> None:
-    """Delete what was half made beside `path` long ago."""
-    for draft in drafts(path):
-        with suppress(OSError):  # others sweep too
-            if time.time() - draft.stat().st_mtime > STALE:
-                shutil.rmtree(draft)
-
-
-def _opened(path: Path, mode: Literal["r", "r+"]) -> zarr.Group:
+def _opened(place: Place, mode: Literal["r", "r+"]) -> zarr.Group:
     try:
-        return zarr.open_group(path, mode=mode, use_consolidated=True)
+        return zarr.open_group(place.zarr(read_only=mode == "r"), mode=mode, use_consolidated=True)
     except DAMAGE as error:
-        raise StoreError(f"{path} cannot be read as a bandscope store: {error}") from error
+        raise StoreError(f"{place} cannot be read as a bandscope store: {error}") from error
 
 
 def _measured(group: zarr.Group) -> list[str]:
@@ -354,18 +329,3 @@ def _create_arrays(path: Path, header: CubeHeader, block_size: int) -> None:
 def chunks_of(dims: tuple[str, ...], shape: tuple[int, ...], block_size: int) -> tuple[int, ...]:
     """The chunk of an array: a block of images, and all of every other dimension."""
     return tuple(min(block_size, n) if d == "image" else n for d, n in zip(dims, shape, strict=True))
-
-
-@contextmanager
-def _clear_disk_errors(path: Path, doing: str = "written") -> Iterator[None]:
-    """Turn the file system's refusals into one sentence that says what is safe and what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StoreError(
-                f"The disk that holds {path} is full. Finished blocks are safe: free space and run the same "
-                "command again."
-            ) from error
-        advice = " Choose another --out." if doing == "written" else ""
-        raise StoreError(f"{path} cannot be {doing}: {error.strerror or error}.{advice}") from error

@@ -4,7 +4,6 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -12,22 +11,17 @@ import xarray as xr
 import zarr
 
 from bandscope.cube.contradictions import contradictions
+from bandscope.cube.place import HEADER, MARKERS, METADATA, Place, Where, clear_errors, growing, place_of
 from bandscope.cube.schema import STATUS, CubeHeader, ProbeAxes, ScaleAxis, header_tree, measured
 from bandscope.cube.store import (
     DAMAGE,
-    HEADER,
-    MARKERS,
     check_version,
-    chunk_file,
+    checksums,
+    chunk_key,
     chunks_of,
-    drafts,
-    extending_path,
-    file_checksum,
     is_store,
-    leftovers,
-    marker_file,
+    marker_key,
     read_marker,
-    retired_path,
 )
 from bandscope.labels import ClassLabel
 
@@ -65,38 +59,42 @@ class Finding:
     remedy: Remedy = ""
 
 
-def verify(path: Path) -> list[Finding]:
-    """Check schema, provenance, checksums, markers and values of the store at `path`, and what lies beside it.
+def verify(where: Where) -> list[Finding]:
+    """Check schema, provenance, checksums, markers and values of a store, and what lies beside it.
 
     Raises:
         StoreError: there is no store, or one of another schema version.
     """
-    if not (path / "zarr.json").is_file() and is_store(path):
-        return [_lost("zarr.json", "is lost: the settings are in it")]
-    structure, opened = _structure(path)
-    blocks = _blocks(path, *opened, values=_whole(structure)) if opened else ()
-    return [*structure, *blocks, *_leftovers(path), *_neighbours(path)]
+    place = place_of(where)
+    with clear_errors(place, "read"):
+        if not place.has(METADATA) and not place.swapping() and is_store(place):
+            return [_lost(METADATA, "is lost: the settings are in it")]
+        structure, opened = _structure(place)
+        blocks = _blocks(place, *opened, values=_whole(structure)) if opened else ()
+        return [*structure, *blocks, *_leftovers(place), *_neighbours(place)]
 
 
-def misdescribed(path: Path) -> list[Finding]:
+def misdescribed(where: Where) -> list[Finding]:
     """What is damaged of a store's settings, labels, coordinates and array headers; its blocks are not read.
 
     Raises:
         StoreError: there is no store, or one of another schema version.
     """
-    return [finding for finding in _structure(path)[0] if finding.severity == "damaged"]
+    place = place_of(where)
+    with clear_errors(place, "read"):
+        return [finding for finding in _structure(place)[0] if finding.severity == "damaged"]
 
 
-def _structure(path: Path) -> tuple[list[Finding], tuple[zarr.Group, CubeHeader] | None]:
+def _structure(place: Place) -> tuple[list[Finding], tuple[zarr.Group, CubeHeader] | None]:
     """All findings but those of blocks; the store and its header, where they can be read."""
-    check_version(path)
+    check_version(place)
     try:
-        group = zarr.open_group(path, mode="r", use_consolidated=True)
+        group = zarr.open_group(place.zarr(read_only=True), mode="r", use_consolidated=True)
         header = _header(group)
     except UNREADABLE as error:
-        reasons = [*_provenance(_attributes(path)), *_header_files(path)]
+        reasons = [*_provenance(_attributes(place)), *_header_files(place)]
         return [*reasons, *([_unreadable(error)] if _whole(reasons) else [])], None
-    structure = [*_provenance(header.attributes), *_header_files(path), *_metadata(path, group)]
+    structure = [*_provenance(header.attributes), *_header_files(place), *_metadata(place, group)]
     for check in (_consistency, _header_arrays, _measured_arrays, _no_others):
         if _whole(structure):
             structure += check(group, header)
@@ -115,8 +113,8 @@ def _unreadable(error: Exception) -> Finding:
     return _lost("zarr.json", f"labels, names and settings cannot be read: {type(error).__name__}: {error}")
 
 
-def _attributes(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((path / "zarr.json").read_text())["attributes"]
+def _attributes(place: Place) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(place.read(METADATA))["attributes"]
     return found
 
 
@@ -174,35 +172,36 @@ def _consistency(_: zarr.Group, header: CubeHeader) -> Iterator[Finding]:
         yield Finding("damaged", "label", what, range(first, first + 1), "overwrite")
 
 
-def _header_files(path: Path) -> Iterator[Finding]:
+def _header_files(place: Place) -> Iterator[Finding]:
     """Labels, names and coordinates against their checksums."""
-    if not (path / HEADER).exists():
+    if not place.has(HEADER):
         yield Finding("note", HEADER, "is missing, as in copies without hidden files: labels are unchecked")
         return
     try:
-        known = {str(name): checksum for name, checksum in json.loads((path / HEADER).read_text()).items()}
+        known = {str(name): checksum for name, checksum in json.loads(place.read(HEADER)).items()}
     except (OSError, ValueError, AttributeError):
         yield _lost(HEADER, "cannot be read: labels, names and coordinates are unchecked")
         return
-    for name, checksum in known.items():
-        if (found := file_checksum(path / name)) != checksum:
+    for (name, checksum), found in zip(known.items(), checksums(place, list(known)), strict=True):
+        if found != checksum:
             yield _lost(name, "is lost" if found is None else "has changed")
 
 
-def _metadata(path: Path, group: zarr.Group) -> Iterator[Finding]:
+def _metadata(place: Place, group: zarr.Group) -> Iterator[Finding]:
     """Each array's own zarr.json against the copy of all of them in the root, which readers use."""
-    consolidated = json.loads((path / "zarr.json").read_text())["consolidated_metadata"]["metadata"]
-    for name, _ in sorted(group.members(max_depth=None)):
-        file = path / name / "zarr.json"
+    consolidated = json.loads(place.read(METADATA))["consolidated_metadata"]["metadata"]
+    names = sorted(name for name, _ in group.members(max_depth=None))
+    files = [f"{name}/{METADATA}" for name in names]
+    for name, file, text in zip(names, files, place.read_all(files), strict=True):
         try:
-            found = json.loads(file.read_text())
-        except (OSError, ValueError):
-            yield _lost(f"{name}/zarr.json", "is lost or cannot be read")
+            found = json.loads(text or "")
+        except ValueError:
+            yield _lost(file, "is lost or cannot be read")
             continue
         known = consolidated.get(name, {})
         differing = [key for key in known if key != "consolidated_metadata" and found.get(key) != known[key]]
         if differing:
-            yield _lost(f"{name}/zarr.json", f"{differing[0]} is not as in the root's zarr.json")
+            yield _lost(file, f"{differing[0]} is not as in the root's {METADATA}")
 
 
 def _header_arrays(group: zarr.Group, header: CubeHeader) -> Iterator[Finding]:
@@ -268,42 +267,41 @@ def _listed(array: zarr.Array[Any]) -> str:
     return str(array.metadata.dimension_names)  # type: ignore[union-attr]
 
 
-def _blocks(path: Path, group: zarr.Group, header: CubeHeader, *, values: bool) -> Iterator[Finding]:
+def _blocks(place: Place, group: zarr.Group, header: CubeHeader, *, values: bool) -> Iterator[Finding]:
     """Every block against its marker and, where that agrees and `values` is asked, its values against each other."""
     arrays: dict[str, Any] = {name: group[name] for name, *_ in measured(header) if name in group}
     if STATUS.name not in arrays:  # then how long a block is cannot be told
         return
     size, images = arrays[STATUS.name].chunks[0], len(header.labels)
     blocks, unmarked = range(-(-images // size)), []
-    if not (path / MARKERS).is_dir():
+    if not place.has_folder(MARKERS):
         yield Finding("note", MARKERS, "is missing, as in copies without hidden files: no block counts")
     for block in blocks:
         span = range(block * size, min(images, (block + 1) * size))
-        if not marker_file(path, block).exists():
+        if not place.has(marker_key(block)):
             unmarked.append(block)
-        elif damage := _damage(path, block, span, arrays):
+        elif damage := _damage(place, block, span, arrays):
             yield damage
         elif values:
             for name, what in _contradictions_at(span, arrays, header):
                 where = f"{name}, block {block}"
                 yield Finding("damaged", where, what, span, "unmark")
     yield from _unfinished(unmarked, size, images)
-    known = {marker_file(path, block) for block in blocks}
-    for stray in sorted({*(path / MARKERS).glob("*.json")} - known):
-        yield Finding("note", f"{MARKERS}/{stray.name}", "marks a block that does not exist; it can be deleted")
+    known = {marker_key(block) for block in blocks}
+    markers = [key for key in place.listed(MARKERS) if key.count("/") == 1 and key.endswith(".json")]
+    for stray in sorted({*markers} - known):
+        yield Finding("note", stray, "marks a block that does not exist; it can be deleted")
 
 
-def _damage(path: Path, block: int, span: range, arrays: Mapping[str, Any]) -> Finding | None:
+def _damage(place: Place, block: int, span: range, arrays: Mapping[str, Any]) -> Finding | None:
     """The first file in which a marked block is no longer what was written."""
-    marker = read_marker(path, block)
+    marker = read_marker(place, block)
     if marker is None:
-        where = marker_file(path, block).relative_to(path).as_posix()
-        return Finding("damaged", where, "cannot be read", span, "rerun")
-    for name, array in arrays.items():
-        file = chunk_file(path, name, block, array.ndim)
-        if (found := file_checksum(file)) is None or found != marker["crc32"].get(name):
-            what = "is lost" if found is None else "has changed"
-            return Finding("damaged", file.relative_to(path).as_posix(), what, span, "rerun")
+        return Finding("damaged", marker_key(block), "cannot be read", span, "rerun")
+    keys = [chunk_key(name, block, array.ndim) for name, array in arrays.items()]
+    for name, key, found in zip(arrays, keys, checksums(place, keys), strict=True):
+        if found is None or found != marker["crc32"].get(name):
+            return Finding("damaged", key, "is lost" if found is None else "has changed", span, "rerun")
     return None
 
 
@@ -329,20 +327,19 @@ def _contradictions_at(span: range, arrays: Mapping[str, Any], header: CubeHeade
     yield from contradictions(held, header.labels[span.start : span.stop], len(header.classes))
 
 
-def _leftovers(path: Path) -> Iterator[Finding]:
-    for file in sorted(leftovers(path)):
-        what = "half written by a killed or a running process; the next audit removes it"
-        yield Finding("note", file.relative_to(path).as_posix(), what)
+def _leftovers(place: Place) -> Iterator[Finding]:
+    for key in place.half_written():
+        yield Finding("note", key, "half written by a killed or a running process; the next audit removes it")
 
 
-def _neighbours(path: Path) -> Iterator[Finding]:
+def _neighbours(place: Place) -> Iterator[Finding]:
     """What a killed creation, extension or swap has left beside the store."""
-    path = path.resolve()
-    if (growing := extending_path(path)).exists():
-        yield Finding("note", f"../{growing.name}", "an extension grows here; --extend goes on with it")
-    if (retired := retired_path(path)).exists():
-        yield Finding("note", f"../{retired.name}", "an extension was nearly finished; the next audit removes it")
-    for draft in drafts(path):
+    place = place.resolved()
+    if (grown := growing(place)).exists():
+        yield Finding("note", f"../{grown.name}", "an extension grows here; --extend goes on with it")
+    if place.swapping():
+        yield Finding("note", place.swap_mark, "an extension was nearly finished; the next audit removes it")
+    for draft in place.drafts():
         yield Finding(
             "note",
             f"../{draft.name}",

@@ -8,6 +8,9 @@ from jaxtyping import Int
 from PIL import Image
 
 from bandscope.labels import ClassLabel
+from bandscope.reprs import Facts, counted
+
+MOST_NAMES = 10  # that a table in a notebook lists
 
 
 @runtime_checkable
@@ -37,3 +40,24 @@ class ImageSource(Protocol):
 
     def fingerprint(self) -> str:
         """A hash that changes with the files, their order or their labels (not with where they lie)."""
+
+
+class SourceFacts(Facts):
+    """The `repr` of an image set: what it is called, how many images of how many classes."""
+
+    spec: str
+    classes: tuple[ClassLabel, ...]
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def _told(self) -> dict[str, str]:
+        return {
+            "data": self.spec,
+            "images": counted(len(self), "image"),
+            "classes": counted(len(self.classes), "class", "classes"),
+        }
+
+    def _told_in_full(self) -> dict[str, str]:
+        names = [label.name for label in self.classes]
+        return self._told() | {"class names": ", ".join(names[:MOST_NAMES]) + ", ..." * (len(names) > MOST_NAMES)}

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
+from bandscope.datasets.base import SourceFacts
 from bandscope.datasets.decode import decode
 from bandscope.datasets.fingerprint import file_entry, fingerprint
 from bandscope.datasets.names import class_label, listed
@@ -25,7 +26,7 @@ EXTENSIONS = (*TORCHVISION, *OTHERS.split())
 SPLITS = frozenset({"train", "training", "val", "valid", "validation", "test", "testing"})
 
 
-class Folder:
+class Folder(SourceFacts):
     """`DIR/class/**/image`: torchvision's ImageFolder in classes, order and labels.
 
     Hidden files and folders are left out, links are followed (but not in circles), and broken links are images

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from jaxtyping import Int
 from PIL import Image
 
+from bandscope.datasets.base import SourceFacts
 from bandscope.datasets.decode import decode
 from bandscope.datasets.fingerprint import fingerprint
 from bandscope.datasets.label_values import place_labels
@@ -31,7 +32,7 @@ ROWS = 1000  # looked at at once
 LABELS = ("label", "labels")  # columns without names of classes are used only if they are called so
 
 
-class HuggingFace:
+class HuggingFace(SourceFacts):
     """Rows of a data set with a column of images and a column of labels.
 
     The columns are found by their types, `Image` and `ClassLabel`; where several have one, say which. Images are

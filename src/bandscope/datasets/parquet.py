@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
+from bandscope.datasets.base import SourceFacts
 from bandscope.datasets.decode import decode
 from bandscope.datasets.fingerprint import fingerprint
 from bandscope.datasets.label_values import place_labels
@@ -21,7 +22,7 @@ from bandscope.errors import DataError, ImageError
 from bandscope.labels import ClassLabel
 
 
-class Parquet:
+class Parquet(SourceFacts):
     """Rows of Parquet files with a column of encoded images and a column of labels, in the order of file names.
 
     Images are structs with `bytes`, or bytes. Labels are integers or strings; the names of integers come from

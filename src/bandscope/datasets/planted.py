@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image
 
+from bandscope.datasets.base import SourceFacts
 from bandscope.errors import InputError, nearest
 from bandscope.labels import ClassLabel
 
@@ -65,7 +66,7 @@ class Stripes:
     contrast: float
 
 
-class Planted:
+class Planted(SourceFacts):
     """The planted image set: 256 x 256 RGB images, each a pure function of (seed, split, position).
 
     bands: for each striped class, (low, high) in cycles/image of the whole source (zoom 1).

@@ -7,12 +7,12 @@ import numpy as np
 from jaxtyping import Int, UInt64
 from PIL import Image
 
-from bandscope.datasets.base import ImageSource
+from bandscope.datasets.base import ImageSource, SourceFacts
 from bandscope.datasets.strings import Strings
 from bandscope.errors import InputError
 
 
-class Subset:
+class Subset(SourceFacts):
     """A view of a source: its images at `positions`, its classes unchanged."""
 
     def __init__(self, source: ImageSource, positions: Int[np.ndarray, " images"]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torchvision.datasets
 from PIL import Image
 
+from bandscope.datasets.base import SourceFacts
 from bandscope.datasets.decode import decoding
 from bandscope.datasets.fingerprint import fingerprint
 from bandscope.datasets.spec import Spec, arguments
@@ -20,7 +21,7 @@ NOT_OPTIONS = frozenset({"self", "transform", "target_transform", "transforms", 
 ABSTRACT = frozenset({"VisionDataset", "DatasetFolder"})
 
 
-class Vision:
+class Vision(SourceFacts):
     """`torchvision:NAME?root=DIR`: a data set of torchvision, read by torchvision.
 
     Its test or validation part, unless an option (`split`, `train`) says otherwise; `spec` then says which.

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int
 from PIL import Image
 
+from bandscope.datasets.base import SourceFacts
 from bandscope.datasets.decode import decode
 from bandscope.datasets.fingerprint import fingerprint
 from bandscope.datasets.label_values import place_labels
@@ -28,7 +29,7 @@ from bandscope.datasets.wds_shards import Sample, read_shard
 EXPECTED = "expected tar files, such as data/train-{000..127}.tar"
 
 
-class Shards:
+class Shards(SourceFacts):
     """`SHARD.tar#KEY.jpg`: images of tar files in which members of one key, `KEY.jpg` and `KEY.cls`, are a sample.
 
     Tars are read once, headers and labels alone, for the place of each image in them; an image is then one read from

@@ -1,11 +1,12 @@
-"""Views decoded ahead of the classifier, by threads: image libraries release the interpreter while they work."""
+"""Views decoded ahead of the classifier."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from PIL import Image
 
+from bandscope.datasets.ahead import made_ahead
 from bandscope.datasets.base import ImageSource
 from bandscope.engine.scales import Scales
 from bandscope.errors import DataError, ImageError
@@ -63,18 +64,10 @@ def decoded_blocks(
         DataError: with `strict`, at the first image that cannot be decoded; otherwise where not one file of a block
             can be read, since that is a missing disk rather than bad images, and must not be recorded as truth.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="bandscope-decode")
-    try:
-        ahead: tuple[int, Sequence[int], list[Future[tuple[View, ...] | str]]] | None = None
-        for block, positions in blocks:
-            futures = [pool.submit(_decode, source, looks, position) for position in positions]
-            if ahead:
-                yield _collect(*ahead, source=source, strict=strict)
-            ahead = (block, positions, futures)
-        if ahead:
-            yield _collect(*ahead, source=source, strict=strict)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    named = (((block, positions), positions) for block, positions in blocks)
+    decode = partial(_decode, source, looks)
+    for (block, positions), results in made_ahead(decode, named, workers=workers, ahead=1):
+        yield _collect(block, positions, results, source=source, strict=strict)
 
 
 def _decode(source: ImageSource, looks: Looks, position: int) -> tuple[View, ...] | str:
@@ -89,12 +82,11 @@ def _decode(source: ImageSource, looks: Looks, position: int) -> tuple[View, ...
 def _collect(
     block: int,
     positions: Sequence[int],
-    futures: list[Future[tuple[View, ...] | str]],
+    results: Sequence[tuple[View, ...] | str],
     *,
     source: ImageSource,
     strict: bool,
 ) -> DecodedBlock:
-    results = [future.result() for future in futures]
     bad = [(position, result) for position, result in zip(positions, results, strict=True) if isinstance(result, str)]
     if bad and strict:
         raise DataError(f"{source.paths[bad[0][0]]} in {source.spec} is {bad[0][1]} (--strict stops at the first).")

@@ -1,6 +1,5 @@
 """The store of a subject: begun, gone on with, extended; refused where it holds something else."""
 
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -10,8 +9,9 @@ from typing import Any
 import xarray as xr
 
 from bandscope import cube
-from bandscope.cube.lock import beginning, writing
-from bandscope.cube.store import Store, extending_path, is_store
+from bandscope.cube.lock import beginning, recover, writing
+from bandscope.cube.place import Folder, Place, Where, clear_errors, growing, place_of
+from bandscope.cube.store import Store, is_store
 from bandscope.engine import run as engine
 from bandscope.engine.choice import choose
 from bandscope.engine.conditions import Condition, Layout, missing_conditions
@@ -24,72 +24,77 @@ from bandscope.errors import StoreError
 from bandscope.probes import ResolvedProbe, merged
 
 
-def store_path(out: str | os.PathLike[str], *, overwrite: bool) -> Path:
-    """Where the store lies, or will; what a kill has left unfinished there is finished.
+def store_place(out: Where, options: Mapping[str, Any] | None = None, *, overwrite: bool) -> Place:
+    """Where the store is, or will be; what a kill has left unfinished there is finished.
 
     Raises:
-        StoreError: no name for a store; or, to be overwritten, what is no store or is being written.
+        StoreError: no name for a store, or none that can be written; or, to be overwritten, what is no store or is
+            being written.
     """
-    path = Path(out)
-    if not path.name:  # "", "." or "/"
-        raise StoreError(f"{path} is a folder, not a store; give --out a name of its own, such as audit.zarr.")
-    path = path.resolve() if path.is_symlink() else path  # what is replaced is the store, not the link
-    engine.recover(path)
-    if overwrite and path.exists():
-        if not is_store(path):
-            raise StoreError(f"{path} exists and is not a bandscope store; it was left alone. Choose another --out.")
-        with writing(path, shared=False):  # not while another run is at it
-            pass
-    return path
+    place = place_of(out, options)
+    if not place.name:  # "", "." or "/"
+        raise StoreError(f"{place} is a folder, not a store; give --out a name of its own, such as audit.zarr.")
+    place = place.target()
+    with clear_errors(place):
+        recover(place)
+        if overwrite and place.exists():
+            if not is_store(place):
+                raise StoreError(
+                    f"{place} exists and is not a bandscope store; it was left alone. Choose another --out."
+                )
+            with writing(place, shared=False):  # not while another run is at it
+                pass
+    return place
 
 
 def in_memory(subject: Subject, settings: engine.Settings) -> xr.DataTree:
     """The cube of a subject that keeps no store."""
     with tempfile.TemporaryDirectory(prefix="bandscope-") as folder:
-        path = Path(folder) / "cube.zarr"
-        fill(subject, path, settings, overwrite=False, extend=False)
-        with cube.open(path) as opened:
+        place = Folder(Path(folder) / "cube.zarr")
+        fill(subject, place, settings, overwrite=False, extend=False)
+        with cube.open(place) as opened:
             return opened.load()
 
 
-def fill(subject: Subject, path: Path, settings: engine.Settings, *, overwrite: bool, extend: bool) -> None:
-    """Measure what the store at `path` lacks of a subject; without a store there, or with `overwrite`, all of it.
+def fill(subject: Subject, place: Place, settings: engine.Settings, *, overwrite: bool, extend: bool) -> None:
+    """Measure what the store at `place` lacks of a subject; without a store there, or with `overwrite`, all of it.
 
     Raises:
         StoreError: it holds something else, or, without `extend`, other conditions; nothing was changed.
     """
-    if extend and path.exists():
-        _extend(subject, path, settings)
+    if extend and not _vacant(place):
+        _extend(subject, place, settings)
         return
-    job, store = ready(subject, path, settings, overwrite=overwrite)
-    with writing(path, shared=not settings.share.alone):
+    job, store = ready(subject, place, settings, overwrite=overwrite)
+    with writing(place, shared=not settings.share.alone):
         engine.run([(job, store)], settings)
 
 
-def ready(subject: Subject, path: Path, settings: engine.Settings, *, overwrite: bool) -> tuple[Job, Store]:
+def ready(subject: Subject, place: Place, settings: engine.Settings, *, overwrite: bool) -> tuple[Job, Store]:
     """The job of a subject and its store, made now or found to hold the same.
 
     Raises:
         StoreError: it holds something else, or other conditions.
     """
-    with beginning(path):
-        made = _made(subject, path, overwrite, settings) if overwrite or not path.exists() else None
+    with beginning(place):
+        made = _made(subject, place, overwrite, settings) if overwrite or _vacant(place) else None
     if made:
-        engine.discard_extension(path)
+        with clear_errors(place):
+            growing(place).discard()
         return made
-    store = same_store(subject, path)
+    store = same_store(subject, place)
     plan = adopt_plan(subject.request, store.attributes["plan"], len(subject.source), subject.classifier)
     subject = _piloted(subject, plan, store, False, settings)
     stored, union = _layouts(subject, store)
     if missing := missing_conditions(stored, union):
         raise StoreError(
-            f"{path} holds other conditions: {_listed(union, missing)} are new. Add them with --extend, start again "
+            f"{place} holds other conditions: {_listed(union, missing)} are new. Add them with --extend, start again "
             "with --overwrite, or choose another --out."
         )
     return subject.job(plan, stored), store  # what is asked is in the store, or will be
 
 
-def _made(subject: Subject, path: Path, overwrite: bool, settings: engine.Settings) -> tuple[Job, Store] | None:
+def _made(subject: Subject, place: Place, overwrite: bool, settings: engine.Settings) -> tuple[Job, Store] | None:
     """A new store and its job: radii, backend and all other settings are settled now and hold for every process.
 
     None where another process was faster: not all file systems have the locks that keep them apart.
@@ -101,42 +106,47 @@ def _made(subject: Subject, path: Path, overwrite: bool, settings: engine.Settin
         plan, choice = choose(subject.job(plan, subject.layout), subject.request)
     header = subject.header(plan, subject.layout, choice)
     try:
-        store = Store.create(path, header, plan.block_size, replace=overwrite)
+        store = Store.create(place, header, plan.block_size, replace=overwrite)
     except StoreError:
-        if overwrite or not is_store(path):
+        if overwrite or not is_store(place):
             raise
         return None
     return subject.job(plan, subject.layout), store
 
 
-def _extend(subject: Subject, path: Path, settings: engine.Settings) -> None:
+def _extend(subject: Subject, place: Place, settings: engine.Settings) -> None:
     """Go on with a store under the conditions that it holds and those of the subject."""
-    store = same_store(subject, path)
+    store = same_store(subject, place)
     plan = adopt_plan(subject.request, store.attributes["plan"], len(subject.source), subject.classifier)
-    with writing(path, shared=False):
+    with writing(place, shared=False):
         subject = _piloted(subject, plan, store, True, settings)
         stored, union = _layouts(subject, store)
         if not missing_conditions(stored, union):
             engine.run([(subject.job(plan, stored), store)], settings)
             return
-        growing = extending_path(path)
-        if not (growing.exists() and _goes_on(subject, Store(growing), union, plan)):
+        grown = growing(place)
+        if _vacant(grown) or not _goes_on(subject, Store(grown), union, plan):
             header = subject.header(plan, union, store.attributes.get("choice"))
-            Store.create(growing, header, plan.block_size, replace=True)
-        engine.extend(subject.job(plan, union), store, stored, Store(growing), settings)
+            Store.create(grown, header, plan.block_size, replace=True)
+        engine.extend(subject.job(plan, union), store, stored, Store(grown), settings)
 
 
-def same_store(subject: Subject, path: Path) -> Store:
-    """The store at `path`.
+def _vacant(place: Place) -> bool:
+    with clear_errors(place):
+        return place.vacant()
+
+
+def same_store(subject: Subject, place: Place) -> Store:
+    """The store at `place`.
 
     Raises:
         StoreError: it is damaged, or of another model, data, labels, preprocessing or convention.
     """
-    with cube.open(path):
-        store = Store(path)
+    with cube.open(place):
+        store = Store(place)
     if differing := differences(subject, store):
         raise StoreError(
-            f"{path} was made with another configuration:\n"
+            f"{place} was made with another configuration:\n"
             + "\n".join(f"  {line}" for line in differing)
             + "\nChoose another --out, or start again with --overwrite."
         )
@@ -152,7 +162,7 @@ def _piloted(subject: Subject, plan: Plan, store: Store, extend: bool, settings:
     if asked is None:
         return replace(subject, pilot=stored)
     if extend and not same_pilot(stored, asked):
-        stored = _begun_pilot(subject, store.path)
+        stored = _begun_pilot(subject, store.place)
     if same_pilot(stored, asked):
         radii = stored["radii"]
         if settings.watch:
@@ -161,16 +171,16 @@ def _piloted(subject: Subject, plan: Plan, store: Store, extend: bool, settings:
         radii = chosen_radii(subject.job(plan, subject.layout), asked, stored_layout(subject, store).probes, settings)
     else:
         raise StoreError(
-            f"{store.path} {_other_pilot(asked, stored)}. Refine it with --extend, start again with --overwrite, or "
+            f"{store.place} {_other_pilot(asked, stored)}. Refine it with --extend, start again with --overwrite, or "
             "choose another --out."
         )
     return subject.at_radii(radii)
 
 
-def _begun_pilot(subject: Subject, path: Path) -> Any:
-    """The pilot of an interrupted extension of the store at `path`, if there is one of the same subject."""
-    growing = extending_path(path)
-    store = Store(growing) if growing.exists() else None
+def _begun_pilot(subject: Subject, place: Place) -> Any:
+    """The pilot of an interrupted extension of the store at `place`, if there is one of the same subject."""
+    grown = growing(place)
+    store = None if _vacant(grown) else Store(grown)
     return None if store is None or differences(subject, store) else store.attributes.get("pilot")
 
 

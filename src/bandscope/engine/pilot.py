@@ -41,9 +41,14 @@ class Pilot:
     of their radii, and bisects where any of them bends. Bands stay as they are. The pilot looks at the ordinary crop,
     at zoom 1.
 
-    tolerance: in accuracy, above 0 and below 1: neighbouring radii that differ by more get another one between them.
-    images: so many of the audit's images, a seeded sample, or all where there are fewer. One image changes accuracy
-        by 1 / images: a tolerance below that refines wherever any answer changes.
+    Args:
+        tolerance: in accuracy, above 0 and below 1: neighbouring radii that differ by more get another one between
+            them.
+        images: so many of the audit's images, a seeded sample, or all where there are fewer. One image changes
+            accuracy by 1 / images: a tolerance below that refines wherever any answer changes.
+
+    Raises:
+        InputError: the tolerance or the number of images is out of range.
     """
 
     tolerance: float = 0.02

@@ -1,15 +1,14 @@
 """The loop: every block that the store does not hold yet, and how a store grows by further conditions."""
 
-import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 
-from bandscope.cube.store import Store, extending_path, retired_path
+from bandscope.cube.place import clear_errors
+from bandscope.cube.store import Store
 from bandscope.datasets.base import ImageSource
 from bandscope.engine.conditions import Condition, Layout, known_outcomes, probes_of, unknown_conditions
 from bandscope.engine.decode import Looks, decoded_blocks
@@ -94,31 +93,8 @@ def extend(job: Job, old: Store, known: Layout, new: Store, settings: Settings) 
         new.write(block, blanked(job.layout.arrays(both), failed), parts=max(old.parts(block), found.parts))
     for block, _, found in measured([job], every, _spans([new], wholly, [done]), settings, tick):
         new.write(block, blanked(job.layout.arrays(found.outcomes), found.status), parts=found.parts)
-    swap(old.path, new.path)
-
-
-def swap(old: Path, new: Path) -> None:
-    """Put the finished `new` in the place of `old`; `recover` finishes a swap that was cut short."""
-    retired = retired_path(old)
-    shutil.rmtree(retired, ignore_errors=True)
-    old.rename(retired)
-    new.rename(old)
-    shutil.rmtree(retired, ignore_errors=True)
-
-
-def recover(path: Path) -> None:
-    """Finish a swap that a kill cut short; without a retired store there was none, and nothing is touched."""
-    retired, growing = retired_path(path), extending_path(path)
-    if not retired.exists():
-        return
-    if not path.exists():
-        (growing if growing.exists() else retired).rename(path)
-    shutil.rmtree(retired, ignore_errors=True)
-
-
-def discard_extension(path: Path) -> None:
-    """Delete what an interrupted extension of the store at `path` has left."""
-    shutil.rmtree(extending_path(path), ignore_errors=True)
+    with clear_errors(old.place, advice=old.place.advice):
+        old.place.swap(new.place)
 
 
 class Span(NamedTuple):

@@ -90,7 +90,7 @@ def differences(subject: Subject, store: Store) -> list[str]:
     """What sets a store apart from the subject: model, data, labels, preprocessing or convention, a line each."""
     if missing := [name for name in SETTINGS if name not in store.attributes]:
         raise StoreError(
-            f"{store.path} lacks its settings ({', '.join(missing)}): it is damaged. "
+            f"{store.place} lacks its settings ({', '.join(missing)}): it is damaged. "
             "Choose another --out, or start again with --overwrite."
         )
     identity = subject.identity()

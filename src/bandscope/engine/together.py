@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 
 from bandscope.cube.lock import writing
+from bandscope.cube.place import Place
 from bandscope.cube.store import Store
 from bandscope.engine import run as engine
 from bandscope.engine.filling import ready
@@ -15,29 +15,29 @@ from bandscope.errors import InputError, StoreError
 
 
 def fill_together(
-    subjects: Sequence[Subject], paths: Sequence[Path], settings: engine.Settings, *, overwrite: bool
+    subjects: Sequence[Subject], places: Sequence[Place], settings: engine.Settings, *, overwrite: bool
 ) -> None:
     """Measure several classifiers in one pass over their images, each into a store of its own.
 
     Raises:
-        InputError: their preprocessing differs, or two of them have one path.
+        InputError: their preprocessing differs, or two of them have one place.
         StoreError: a store holds something else, or was begun with other settings; nothing was changed.
     """
-    _check_together(subjects, paths)
+    _check_together(subjects, places)
     pairs: list[tuple[Job, Store]] = []
     with ExitStack() as locks:
-        for subject, path in zip(subjects, paths, strict=True):
+        for subject, place in zip(subjects, places, strict=True):
             like = _like(subject, pairs[0][0]) if pairs else subject
-            pairs.append(ready(like, path, settings, overwrite=overwrite))
-            locks.enter_context(writing(path, shared=not settings.share.alone))
+            pairs.append(ready(like, place, settings, overwrite=overwrite))
+            locks.enter_context(writing(place, shared=not settings.share.alone))
         first, *others = (job.layout.conditions() for job, _ in pairs)
-        for path, conditions in zip(paths[1:], others, strict=True):
+        for place, conditions in zip(places[1:], others, strict=True):
             if conditions != first:
-                raise StoreError(f"{path} and {paths[0]} hold other conditions; go on with each alone.")
+                raise StoreError(f"{place} and {places[0]} hold other conditions; go on with each alone.")
         engine.run(pairs, settings)
 
 
-def _check_together(subjects: Sequence[Subject], paths: Sequence[Path]) -> None:
+def _check_together(subjects: Sequence[Subject], places: Sequence[Place]) -> None:
     first, *others = subjects
     own = first.classifier.preprocess.to_json()
     for subject in others:
@@ -47,7 +47,7 @@ def _check_together(subjects: Sequence[Subject], paths: Sequence[Path]) -> None:
                 f"{first.classifier.spec} and {subject.classifier.spec} cannot be audited in one pass, because their "
                 f"preprocessing differs ({'; '.join(differing)}); audit each alone."
             )
-    if twice := [path for place, path in enumerate(paths) if path in paths[:place]]:
+    if twice := [place for number, place in enumerate(places) if place in places[:number]]:
         raise InputError(f"Two models would write into {twice[0]}; each needs a store of its own.")
 
 

@@ -21,14 +21,21 @@ if TYPE_CHECKING:
 class ConvertedLayer:
     """One grouped convolution of the model, and what happened to it.
 
-    name: the module's name. kind: its class. kernel, stride, dilation: "3 x 3".
-    channels, outputs: of the convolution.
-    became: what took its place; "" where it was left.
-    weights, learned: numbers in its kernels that were learned, before and after.
-    residual: energy of its kernels (sum of squares) that the nearest single members leave, as a share of all; NaN in
-        mode "paper", which does not look at the kernels.
-    residual_jet: what all members of the jet together leave.
-    reason: why it was left; "" where it was replaced.
+    Attributes:
+        name: the module's name.
+        kind: its class.
+        channels: input channels of the convolution.
+        outputs: its output channels.
+        kernel: its size in pixels, such as "3 x 3"; stride and dilation are written alike.
+        stride: pixels between outputs.
+        dilation: pixels between taps.
+        became: what took its place; "" where it was left.
+        weights: numbers in its kernels that were learned before.
+        learned: numbers in its kernels that are learned now.
+        residual: energy of its kernels (sum of squares) that the nearest single members leave, as a share of all; NaN
+            in mode "paper", which does not look at the kernels.
+        residual_jet: what all members of the jet together leave, likewise.
+        reason: why it was left; "" where it was replaced.
     """
 
     name: str

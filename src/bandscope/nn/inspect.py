@@ -29,8 +29,10 @@ AT_END = 1e-6
 class Inspection:
     """The tables of `inspect_model`, and the kernels themselves.
 
-    layers, kernels: see `inspect_model`.
-    taps: by layer, the kernels as they were fitted, float64 (n, tall, wide).
+    Attributes:
+        layers: a row a layer, see `inspect_model`.
+        kernels: a row a kernel, see `inspect_model`.
+        taps: by layer, the kernels as they were fitted, float64 (n, tall, wide).
     """
 
     layers: pd.DataFrame

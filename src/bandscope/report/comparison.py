@@ -16,10 +16,10 @@ from bandscope.analysis.comparison.common import Common
 from bandscope.analysis.comparison.compare import Comparison
 from bandscope.analysis.comparison.differences import CLEAN
 from bandscope.report.plain import records
+from bandscope.report.words import FOLLOWS, PLURALS
 
 MOST_GROUPS = 20
 SHOWN_QUANTITIES = ("r50", "width")
-MANY = {"class": "Classes", "group": "Groups"}
 NOTHING = "–"
 
 Row = dict[str, Any]
@@ -191,7 +191,7 @@ def _scale_laws(table: pd.DataFrame) -> Section:
             _probe(law["probe"]),
             law["model"],
             _between(law["beta"], law["beta_ci_low"], law["beta_ci_high"], digits=2),
-            law["verdict"] or NOTHING,
+            FOLLOWS.get(law["verdict"], NOTHING),
             str(law["n"]),
         )
         for law in laws
@@ -199,7 +199,7 @@ def _scale_laws(table: pd.DataFrame) -> Section:
     notes = tuple(
         f"{law['model']}: no law, {_probe(law['probe'])}: {law['reason']}." for law in laws if law["reason"]
     )
-    columns = ("probe", "", "beta", "follows", "images")
+    columns = ("probe", "", "beta", "the band", "images")
     return Section("Scale laws r50 ~ zoom^-beta: 1 follows the object, 0 the image", columns, rows, 2, notes)
 
 
@@ -240,7 +240,7 @@ def _group_wins(groups: Comparison, noun: str) -> Section:
     found = sorted(records(groups.wins), key=lambda row: -abs(row["difference"]))
     columns, cells = _wins_of(found[:MOST_GROUPS], groups.common)
     rows = [(str(row["group"]), *own) for row, own in zip(found, cells, strict=False)]
-    names, count, of = MANY[noun], groups.wins["group"].nunique(), groups.clean["group"].nunique()
+    names, count, of = PLURALS[noun].capitalize(), groups.wins["group"].nunique(), groups.clean["group"].nunique()
     title = f"{names} where one is more accurate (adjusted p < {groups.alpha:g} within each): {count} of {of}"
     left = len(found) - len(rows)
     notes = (f"{left} more ranges of radii are in the tables.",) if left else ()

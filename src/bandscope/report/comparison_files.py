@@ -5,8 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bandscope import files
 from bandscope.errors import StoreError
-from bandscope.report import files
 from bandscope.report.comparison import Report, markdown
 from bandscope.report.figures import figure_comparison, save
 from bandscope.report.figures.compare import probe_rows

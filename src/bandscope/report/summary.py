@@ -10,77 +10,65 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bandscope import analysis
-from bandscope.analysis.zoom import at_usual_zoom, scale_axis
 from bandscope.cube import status_ok
+from bandscope.report.audit import Audit
 from bandscope.report.choice import choice_lines
-from bandscope.report.grouping import Grouping
+from bandscope.report.words import FOLLOWS, PLURALS, filter_name, reaches
 
 EXTREMES = 3
-FOLLOWS = {
-    "object": "follows the object",
-    "image": "stays in the image",
-    "between": "follows the object in part",
-    "beyond": "moves in another way",
-    "undecided": "undecided",
-}
-VERBS = {"low_pass": ("Low-pass", "reaches"), "high_pass": ("High-pass", "falls to")}
 
 
-def summary(cube: xr.DataTree, groups: Grouping) -> RenderableType:
+def summary(audit: Audit) -> RenderableType:
     """Clean accuracy, where low-pass reaches and high-pass falls to shares of it, hungriest groups; 80 columns.
 
     Of a cube over zooms these speak of one of them, which is named where it is not 1; and the scale law.
     """
-    one, named = at_usual_zoom(cube)
-    parts: list[RenderableType] = [Text(), _clean(one, named), Text(), *_reach(one), *_hungry(one, groups)]
-    parts += [*_scale_law(cube), *(Text(f"Forward passes: {line}") for line in choice_lines(cube.attrs)[:1]), Text()]
-    if left_out := _left_out(cube):
+    parts: list[RenderableType] = [Text(), _clean(audit), Text(), *_reach(audit), *_hungry(audit), *_scale_law(audit)]
+    parts += [*(Text(f"Forward passes: {line}") for line in choice_lines(audit.whole.attrs)[:1]), Text()]
+    if left_out := _left_out(audit.whole):
         parts.insert(0, left_out)
     return Group(*parts)
 
 
-def _clean(cube: xr.DataTree, named: str) -> Text:
-    row = analysis.clean(cube).iloc[0]
+def _clean(audit: Audit) -> Text:
+    row = audit.table("clean").iloc[0]
     if row.reason:
         return Text(f"Clean accuracy: {row.reason}")
     interval = f"{100 * row.ci_low:.1f} to {100 * row.ci_high:.1f} %"
-    return Text.assemble(f"Clean accuracy {named}", (f"{row.accuracy:.1%}", "bold"), f" ({interval}, {row.n} images)")
+    return Text.assemble(
+        f"Clean accuracy {audit.at}", (f"{row.accuracy:.1%}", "bold"), f" ({interval}, {row.n} images)"
+    )
 
 
-def _reach(cube: xr.DataTree) -> Iterator[RenderableType]:
+def _reach(audit: Audit) -> Iterator[RenderableType]:
     """One row a level: the radius, its interval, and what it means in pixels; a reason that they share once."""
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 3, 0, 0))
     table.add_column("")
     for name in ("cycles/image", "95 % interval", "pixels a cycle"):
         table.add_column(name, justify="right")
     notes: dict[tuple[str, str], list[str]] = {}
-    side = min(cube.attrs["preprocess"]["size"])
-    for row in analysis.reach(cube).itertuples():
-        probe = cube[str(row.probe)].attrs
-        soft = "" if probe["family"] == "ideal" else f"{probe['family'].capitalize()} "
-        kind, verb = VERBS[probe["kind"]]
-        first = f"{soft}{kind} {verb} {row.level:.0%} of it"
+    for row in audit.table("reach").itertuples():
+        about = audit.cube[str(row.probe)].attrs
+        first = f"{reaches(about, float(str(row.level)))} of it"
         if row.reason:
             table.add_row(first, "-", "", "")
-            notes.setdefault((soft + kind, str(row.reason)), []).append(first)
+            notes.setdefault((filter_name(about), str(row.reason)), []).append(first)
         else:
             interval = f"{row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}"
-            table.add_row(first, f"[bold]{row.radius:.1f}[/]", interval, _period(row.radius, side))
+            table.add_row(first, f"[bold]{row.radius:.1f}[/]", interval, _period(row.radius, audit.side))
     if table.row_count:
         yield table
     for (name, reason), rows in notes.items():
         yield Text(f"{rows[0] if len(rows) == 1 else name}: {reason}", style="dim")
 
 
-def _scale_law(cube: xr.DataTree) -> Iterator[RenderableType]:
+def _scale_law(audit: Audit) -> Iterator[RenderableType]:
     """Does the band follow the object? One row a probe, where there are several zooms."""
-    if scale_axis(cube) is None:
+    if not audit.zoomed:
         return
-    laws = analysis.scale_law(cube)
     yield Text("\nScale law r50 ~ zoom^-beta (1: follows the object, 0: stays in the image)")
     table = Table.grid(padding=(0, 2))
-    for row in laws.itertuples():
+    for row in audit.table("scale_law").itertuples():
         name = "  " + str(row.probe).replace("_", "-").capitalize()
         if row.reason:
             table.add_row(name, "-", Text(str(row.reason), style="dim"))
@@ -90,14 +78,14 @@ def _scale_law(cube: xr.DataTree) -> Iterator[RenderableType]:
     yield table
 
 
-def _hungry(cube: xr.DataTree, groups: Grouping) -> Iterator[RenderableType]:
+def _hungry(audit: Audit) -> Iterator[RenderableType]:
     """Groups by the centre of their low-pass band: the highest need the highest frequencies."""
-    table = analysis.bands(cube, groups.by)
+    table = audit.table(f"bands_by_{audit.level.noun}")
     ours = table[table["probe"] == "low_pass"] if len(table) else table
     rows = ours[ours["reason"] == ""] if len(ours) else ours
     if len(rows) < 2:
         return
-    nouns = {"class": "classes", "group": "groups"}[groups.noun]
+    nouns = PLURALS[audit.level.noun]
     count = min(EXTREMES, len(rows) // 2)
     ordered = rows.sort_values("r50", kind="stable")
     yield Text(f"\nCentre r50 of the low-pass band in cycles/image, {len(rows)} {nouns}")
@@ -107,8 +95,8 @@ def _hungry(cube: xr.DataTree, groups: Grouping) -> Iterator[RenderableType]:
     yield extremes
     if missing := len(ours) - len(rows):
         yield Text(f"  {missing} more without a band: bands.csv gives the reason", style="dim")
-    if groups.note:
-        yield Text(f"  {groups.note}", style="dim")
+    if audit.level.note:
+        yield Text(f"  {audit.level.note}", style="dim")
 
 
 def _named(rows: pd.DataFrame) -> Text:

@@ -1,13 +1,15 @@
 """An audited image, opened again and filtered as it was, to be looked at."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float, UInt8
+from PIL import Image
 
 from bandscope.analysis.zoom import AXES
 from bandscope.conventions import Convention
@@ -40,42 +42,82 @@ def shown_scale(cube: xr.DataTree) -> tuple[str, float] | None:
     return None if axis is None else (axis, float(cube.coords[axis]))
 
 
-def reopened(cubes: Sequence[xr.DataTree], position: int, images: ImageSource) -> list[UInt8[np.ndarray, "h w c"]]:
-    """The crops that the network saw of the image at `position`: at each cube's zoom, else the ordinary one.
+@dataclass(frozen=True)
+class Originals:
+    """The images of an audit, opened again: paths and boxes are read once.
 
-    Args:
-        cubes: an audit's results, as they are or `at_zoom` of them.
-        position: of the image in the cubes.
-        images: hold it under its `source` path.
-
-    Raises:
-        DataError: they do not, or its box is gone; `ImageError`: it cannot be decoded.
+    Attributes:
+        cube: the audit's results, as they are or `at_zoom` of them.
+        images: hold its images under their `source` paths.
     """
-    path = str(cubes[0].dataset["source"].values[position])
-    place_of = {other: place for place, other in enumerate(images.paths)}
-    if path not in place_of:
-        raise DataError(f"The image set {images.spec!r} holds no {path!r}: it is not the one that was audited.")
-    image, preprocess = images[place_of[path]], Preprocess.from_json(cubes[0].attrs["preprocess"])
-    if shown_scale(cubes[0]) is None:
-        return [preprocess.crop(image) for _ in cubes]
-    scales = _scales(cubes[0], place_of)
-    box = scales.box(place_of[path], image.size, path)
-    zooms = (shown[1] for cube in cubes if (shown := shown_scale(cube)))
-    return [scales.view(preprocess, image, box, zoom).pixels for zoom in zooms]
+
+    cube: xr.DataTree
+    images: ImageSource
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Positions in `images` by path."""
+        return {path: place for place, path in enumerate(self.images.paths)}
+
+    def image(self, position: int) -> Image.Image:
+        """The image at a position of the cube.
+
+        Raises:
+            DataError: there is no such image any more; `ImageError`: it cannot be decoded.
+        """
+        return self.images[self._place(position)]
+
+    def crops(self, cubes: Sequence[xr.DataTree], position: int) -> list[UInt8[np.ndarray, "h w c"]]:
+        """The crops that the network saw of an image: at each cube's zoom, else the ordinary one.
+
+        Args:
+            cubes: the audit's, `at_zoom` of it.
+            position: of the image in the cubes.
+
+        Raises:
+            DataError: the image, or its box, is gone; `ImageError`: it cannot be decoded.
+        """
+        image, preprocess = self.image(position), Preprocess.from_json(self.cube.attrs["preprocess"])
+        if shown_scale(cubes[0]) is None:
+            return [preprocess.crop(image) for _ in cubes]
+        place = self._place(position)
+        box = self._scales.box(place, image.size, self.path(position))
+        zooms = (shown[1] for cube in cubes if (shown := shown_scale(cube)))
+        return [self._scales.view(preprocess, image, box, zoom).pixels for zoom in zooms]
+
+    def path(self, position: int) -> str:
+        """The `source` path of an image."""
+        return str(self.cube.dataset["source"].values[position])
+
+    def _place(self, position: int) -> int:
+        path = self.path(position)
+        if path not in self.places:
+            raise DataError(
+                f"The image set {self.images.spec!r} holds no {path!r}: it is not the one that was audited."
+            )
+        return self.places[path]
+
+    @cached_property
+    def _scales(self) -> Scales:
+        """The scales of the audit, its boxes read again for the images at these places."""
+        said = self.cube.attrs["zoom"]
+        scales = Scales(said["axis"], tuple(said["values"]), said["outside"])
+        if said["boxes"] is None:
+            return scales
+        boxes, sources = (
+            load_boxes(said["boxes"]["spec"], [*self.places]),
+            map(str, self.cube.dataset["source"].values),
+        )
+        audited = boxes.take(np.array([self.places[source] for source in sources if source in self.places]))
+        whole = len(audited) == self.cube.attrs["data"]["images"]
+        if whole and audited.fingerprint != said["boxes"]["fingerprint"]:
+            raise DataError(f"The boxes in {boxes.spec!r} are not those that were audited.")
+        return replace(scales, boxes=boxes.values)
 
 
-def _scales(cube: xr.DataTree, place_of: Mapping[str, int]) -> Scales:
-    """The scales of an audit, its boxes read again for the images at these places."""
-    said = cube.attrs["zoom"]
-    scales = Scales(said["axis"], tuple(said["values"]), said["outside"])
-    if said["boxes"] is None:
-        return scales
-    boxes, sources = load_boxes(said["boxes"]["spec"], [*place_of]), map(str, cube.dataset["source"].values)
-    audited = boxes.take(np.array([place_of[source] for source in sources if source in place_of]))
-    whole = len(audited) == cube.attrs["data"]["images"]
-    if whole and audited.fingerprint != said["boxes"]["fingerprint"]:
-        raise DataError(f"The boxes in {boxes.spec!r} are not those that were audited.")
-    return replace(scales, boxes=boxes.values)
+def reopened(cubes: Sequence[xr.DataTree], position: int, images: ImageSource) -> list[UInt8[np.ndarray, "h w c"]]:
+    """The crops of a single image; see `Originals.crops`."""
+    return Originals(cubes[0], images).crops(cubes, position)
 
 
 def filtered(

@@ -55,6 +55,9 @@ def derivative_taps(
 
     Returns:
         Taps (2 radius + 1,), or (n, 2 radius + 1) for n sigmas.
+
+    Raises:
+        InputError: an order, sigma, family, radius or tail that is out of range; corrected kernels need sigma >= 0.4.
     """
     reach = checked_reach(order)
     sigmas = checked_sigma(sigma)

@@ -44,10 +44,17 @@ def gaussian_blur(
     Args:
         image: (..., H, W), floating point.
         sigma: standard deviation in pixels, > 0.
-        family: see the module, as are the rest.
-        border: how the image goes on outside.
-        radius: of the kernel.
-        tail: mass cut.
+        family: "discrete", "sampled" or "integrated": see `gaussian_taps`.
+        border: "reflect" (mirrored, the edge pixel not repeated), "replicate", "circular" or "zero".
+        radius: taps on either side of the centre of the kernel; None: what `tail` asks for.
+        tail: share of the kernel's mass that may be cut.
+
+    Returns:
+        The blurred image: same type, shape, dtype and device.
+
+    Raises:
+        InputError: it is not a real floating-point image, a setting is out of range, or the kernel is wider than the
+            border allows.
     """
     return gaussian_derivative(image, (0, 0), sigma=sigma, family=family, border=border, radius=radius, tail=tail)
 
@@ -70,12 +77,19 @@ def gaussian_derivative(
         image: (..., H, W), floating point.
         order: (ny, nx), each 0 to 4, in the order of the image's axes as in SciPy: (0, 1) is dx.
         sigma: standard deviation in pixels, > 0.
-        family: see the module, as are the rest.
-        border: how the image goes on outside.
-        radius: of both 1-D kernels.
-        tail: mass cut.
-        gamma: scale normalisation.
-        correct: exact moments.
+        family: "discrete", "sampled" or "integrated": see `gaussian_taps`.
+        border: "reflect" (mirrored, the edge pixel not repeated), "replicate", "circular" or "zero".
+        radius: taps on either side of the centre of both 1-D kernels; None: what `tail` asks for.
+        tail: share of the kernel's mass that may be cut.
+        gamma: factor sigma^(gamma n) on derivatives of order n [Lindeberg 1998]; None: none.
+        correct: exact moments for sampled and integrated kernels; False: SciPy's kernels.
+
+    Returns:
+        The derivative: same type, shape, dtype and device.
+
+    Raises:
+        InputError: it is not a real floating-point image, a setting is out of range, or the kernel is wider than the
+            border allows.
     """
     kernels = {"family": family, "radius": radius, "tail": tail, "gamma": gamma, "correct": correct}
     out = _partials(_as_tensor(image), [_checked_order(order)], sigma, border, kernels)[0]
@@ -102,12 +116,19 @@ def jet(
         image: (..., H, W), floating point.
         sigma: standard deviation in pixels, > 0.
         order: highest total order, 0 to 4.
-        family: see the module, as are the rest.
-        border: how the image goes on outside.
-        radius: of all 1-D kernels.
-        tail: mass cut.
-        gamma: scale normalisation.
-        correct: exact moments.
+        family: "discrete", "sampled" or "integrated": see `gaussian_taps`.
+        border: "reflect" (mirrored, the edge pixel not repeated), "replicate", "circular" or "zero".
+        radius: taps on either side of the centre of all 1-D kernels; None: what `tail` asks for.
+        tail: share of the kernel's mass that may be cut.
+        gamma: factor sigma^(gamma n) on derivatives of order n [Lindeberg 1998]; None: none.
+        correct: exact moments for sampled and integrated kernels; False: SciPy's kernels.
+
+    Returns:
+        The blur and its derivatives by name, each of the image's type, shape, dtype and device.
+
+    Raises:
+        InputError: it is not a real floating-point image, a setting is out of range, or the kernel is wider than the
+            border allows.
     """
     orders = jet_orders(order)
     kernels = {"family": family, "radius": radius, "tail": tail, "gamma": gamma, "correct": correct}
@@ -129,10 +150,17 @@ def scale_space(
     Args:
         image: (..., H, W), floating point.
         sigmas: standard deviations in pixels, all > 0, in any order.
-        family: see the module, as are the rest.
-        border: how the image goes on outside.
-        radius: of all kernels.
-        tail: mass cut.
+        family: "discrete", "sampled" or "integrated": see `gaussian_taps`.
+        border: "reflect" (mirrored, the edge pixel not repeated), "replicate", "circular" or "zero".
+        radius: taps on either side of the centre of all kernels; None: what `tail` asks for.
+        tail: share of the kernel's mass that may be cut.
+
+    Returns:
+        (..., scales, H, W), of the image's type, dtype and device.
+
+    Raises:
+        InputError: it is not a real floating-point image, a setting is out of range, or the kernel is wider than the
+            border allows.
     """
     scales = checked_sigma(torch.as_tensor(sigmas, dtype=torch.float64))
     if scales.ndim != 1:

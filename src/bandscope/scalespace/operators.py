@@ -40,7 +40,23 @@ def separable_taps(
     gamma: float | None = None,
     correct: bool = True,
 ) -> tuple[Float[Tensor, "*n tall"], Float[Tensor, "*n wide"]]:
-    """The two 1-D factors (down y, along x) of a partial derivative of order (ny, nx). See `derivative_taps`."""
+    """The two 1-D factors (down y, along x) of a partial derivative, float64.
+
+    Args:
+        order: (ny, nx), each 0 to 4.
+        sigma: standard deviation of the blur in pixels, or a 1-D tensor of them.
+        family: see `derivative_taps`, as are the following.
+        radius: taps on either side of the centre, of both factors.
+        tail: mass of the blur that may be cut.
+        gamma: scale normalisation.
+        correct: exact moments for sampled and integrated kernels.
+
+    Returns:
+        Taps down y and along x, (k,) each, or (n, k) for n sigmas.
+
+    Raises:
+        InputError: as `derivative_taps`.
+    """
     ny, nx = order
 
     def taps(n: int) -> Tensor:
@@ -76,6 +92,9 @@ def operator_taps(
 
     Returns:
         Taps (k, k), or (n, k, k) for n sigmas, with k = 2 radius + 1.
+
+    Raises:
+        InputError: an unknown operator, an angle without need or none where one is needed, or as `derivative_taps`.
     """
     sigmas = checked_sigma(sigma)
     terms = _terms(operator, None if angle is None else torch.as_tensor(angle, dtype=torch.float64).to(sigmas))

@@ -25,15 +25,24 @@ def gaussian_taps(
 ) -> Float[Tensor, "*n taps"]:
     """Taps of a Gaussian blur, 2 radius + 1 of them, symmetric, with sum 1; float64, differentiable in sigma.
 
+    With t = sigma^2, the tap n pixels from the centre is, before the cut taps are normalised:
+
+    - "discrete": exp(-t) I_n(t), I_n the modified Bessel function; the scale space of a grid [Lindeberg 1990].
+    - "sampled": exp(-n^2 / 2t), as in most libraries.
+    - "integrated": the mean of the Gaussian over the pixel.
+
     Args:
         sigma: standard deviation in pixels, > 0. A 1-D tensor gives one row of taps for each of its values, all with
             the radius that the largest needs. Values are not checked inside `torch.compile` and `torch.export`.
-        family: "discrete", "sampled" or "integrated" (see the module).
+        family: "discrete", "sampled" or "integrated".
         radius: taps on either side of the centre; None: `radius_for(sigma, family=family, tail=tail)`.
         tail: share of the kernel's mass that the cut may lose when `radius` is None.
 
     Returns:
         Taps (2 radius + 1,), or (n, 2 radius + 1) for n sigmas.
+
+    Raises:
+        InputError: sigma, family, radius or tail is out of range.
     """
     sigmas = checked_sigma(sigma)
     radius = resolved_radius(radius, sigmas, family=family, tail=tail, reach=0)
@@ -49,6 +58,12 @@ def radius_for(sigma: float, *, family: str = "discrete", tail: float = TAIL) ->
         sigma: standard deviation in pixels, > 0.
         family: "discrete", "sampled" or "integrated".
         tail: mass that may be cut, between 0 and 1.
+
+    Returns:
+        Taps on either side of the centre.
+
+    Raises:
+        InputError: sigma, family or tail is out of range.
     """
     if not 0 < tail < 1:
         raise InputError(f"tail is the share of a kernel's mass that may be cut, between 0 and 1; {tail} was given.")

@@ -30,26 +30,68 @@ def low_pass(image: Array, radius: float, *, family: str = "ideal", convention: 
         image: real tensor or array (..., H, W), floating point; the last two axes are filtered.
         radius: cut-off in cycles per min(H, W) pixels.
         family: "ideal", "gaussian" or "butterworth" (both soft ones have gain 1/2 at the radius).
-        convention: see `bandscope.conventions`; `domain` and `clip` concern audits, not this function.
+        convention: see `Convention`; `domain` and `clip` concern audits, not this function.
 
     Returns:
         The filtered image: same type, shape, dtype and device.
+
+    Raises:
+        InputError: the image is not real floating point (..., H, W), or the radius or the family is not possible.
     """
     return _filtered(image, lambda h, w: gains.low_pass_gain(h, w, radius, family=family, convention=convention))
 
 
 def high_pass(image: Array, radius: float, *, family: str = "ideal", convention: Convention = DEFAULT) -> Array:
-    """Keep spatial frequencies beyond `radius` cycles per image: image - low_pass(image). See `low_pass`."""
+    """Keep spatial frequencies beyond `radius` cycles per image: image - low_pass(image).
+
+    Args:
+        image: real tensor or array (..., H, W), floating point; the last two axes are filtered.
+        radius: cut-off in cycles per min(H, W) pixels.
+        family: as of `low_pass`.
+        convention: as of `low_pass`.
+
+    Returns:
+        The filtered image: same type, shape, dtype and device.
+
+    Raises:
+        InputError: as `low_pass`.
+    """
     return _filtered(image, lambda h, w: gains.high_pass_gain(h, w, radius, family=family, convention=convention))
 
 
 def band_pass(image: Array, low: float, high: float, *, convention: Convention = DEFAULT) -> Array:
-    """Keep low < d <= high cycles per image (ideal). See `low_pass`."""
+    """Keep spatial frequencies low < d <= high, by an ideal filter.
+
+    Args:
+        image: real tensor or array (..., H, W), floating point; the last two axes are filtered.
+        low: in cycles per min(H, W) pixels; this frequency itself goes.
+        high: likewise; this one stays.
+        convention: as of `low_pass`.
+
+    Returns:
+        The filtered image: same type, shape, dtype and device.
+
+    Raises:
+        InputError: as `low_pass`, or the band is empty.
+    """
     return _filtered(image, lambda h, w: gains.band_pass_gain(h, w, low, high, convention=convention))
 
 
 def band_stop(image: Array, low: float, high: float, *, convention: Convention = DEFAULT) -> Array:
-    """Remove low < d <= high cycles per image (ideal). See `low_pass`."""
+    """Remove spatial frequencies low < d <= high: image - band_pass(image).
+
+    Args:
+        image: real tensor or array (..., H, W), floating point; the last two axes are filtered.
+        low: in cycles per min(H, W) pixels; this frequency itself stays.
+        high: likewise; this one goes.
+        convention: as of `low_pass`.
+
+    Returns:
+        The filtered image: same type, shape, dtype and device.
+
+    Raises:
+        InputError: as `low_pass`, or the band is empty.
+    """
     return _filtered(image, lambda h, w: gains.band_stop_gain(h, w, low, high, convention=convention))
 
 

@@ -27,7 +27,10 @@ class FrequencyFilter(v2.Transform):  # type: ignore[misc]
         kind: "low_pass", "high_pass", "band_pass" or "band_stop".
         cutoffs: one radius, or the band's low and high end, in cycles per image.
         family: "ideal", "gaussian" or "butterworth"; bands are ideal.
-        convention: see `bandscope.conventions`.
+        convention: see `Convention`.
+
+    Raises:
+        InputError: the kind is unknown, or the number of cut-offs is not that of its kind.
     """
 
     _transformed_types = (torch.Tensor,)

@@ -188,7 +188,8 @@ def resize_matrices(
 ) -> Float[torch.Tensor, "n outputs inputs"]:
     """For each image the weights of the stretch from `start` on, of `length` input pixels, in each output pixel.
 
-    Pillow's: the kernel is as many times wider as the stretch shrinks, cut at its ends, and its weights sum to 1.
+    As in Pillow (`ImagingResample`, src/libImaging/Resample.c): the kernel is as many times wider as the stretch
+    shrinks, cut at its ends, and its weights sum to 1.
     """
     kernel, reach = KERNELS[interpolation]
     step = (lengths / outputs)[:, None, None]  # input pixels an output pixel
@@ -202,16 +203,18 @@ def resize_matrices(
 
 
 def _bilinear(x: torch.Tensor) -> torch.Tensor:
+    """The triangle."""
     return 1 - x.abs()
 
 
 def _bicubic(x: torch.Tensor) -> torch.Tensor:
-    """Keys's cubic with a = -1/2."""
+    """The cubic of Keys, "Cubic convolution interpolation for digital image processing" (1981), with a = -1/2."""
     x = x.abs()
     return torch.where(x < 1, (1.5 * x - 2.5) * x * x + 1, ((-0.5 * x + 2.5) * x - 4) * x + 2)
 
 
 def _lanczos(x: torch.Tensor) -> torch.Tensor:
+    """Lanczos's of three lobes, as Duchon, "Lanczos filtering in one and two dimensions" (1979)."""
     return torch.sinc(x) * torch.sinc(x / 3)
 
 

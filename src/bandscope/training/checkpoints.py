@@ -1,18 +1,27 @@
 """The folder of a training: best and last weights, the history, and what an interrupted training goes on from."""
 
+import errno
 import json
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
+from safetensors.torch import load_file
+from torch import nn
 
+from bandscope.cube.lock import writing
 from bandscope.errors import InputError, StoreError
+from bandscope.files import DRAFT, write_text
 from bandscope.nested import flat
+
+BAD_BATCH = "bad-batch-step"  # how the names of batches begin that stopped a training
+OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,9 @@ class Folder:
 
     best, last: weights, as `bandscope audit` takes them. history: a CSV with a row an epoch. run: what is trained, as
     JSON. state: all that the next epoch needs; loaded without running code. logs: TensorBoard's.
+
+    An epoch counts from the moment its state is in place. Its other files wait as drafts until then, and whoever
+    comes after a kill brings them into place, or sweeps those of an epoch that does not count.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -66,20 +78,21 @@ class Folder:
             self._check_same(_plain(identity))
 
     def begin(self, record: Mapping[str, Any], *, overwrite: bool) -> None:
-        """Make the folder, record what is trained in it, and, to start again, forget what was.
+        """Record what is trained in the folder, sweep what was left, and, to start again, forget what was.
 
         Raises:
-            StoreError: it cannot be made.
+            StoreError: it cannot be written.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
             for file in (self.state, self.best, self.last, self.history) if overwrite else ():
                 file.unlink(missing_ok=True)
             for log in self.logs.glob("events.out.tfevents.*") if overwrite else ():
                 log.unlink()
-            write_whole(self.run, json.dumps(_plain(record), indent=2) + "\n")
+            for left in self.path.glob(f"{BAD_BATCH}*.pt"):
+                left.unlink()
         except OSError as error:
             raise StoreError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
+        write_text(self.run, json.dumps(_plain(record), indent=2) + "\n")
 
     def stored_history(self) -> tuple[Row, ...]:
         """The rows of the state.
@@ -97,13 +110,72 @@ class Folder:
                 f"{self.state} cannot be read ({type(error).__name__}): start again with --overwrite."
             ) from error
 
-    def write_history(self, rows: Sequence[Row]) -> None:
-        """The history as CSV, whole."""
-        write_whole(self.history, table(rows).to_csv(index=False))
+    def draft(self, file: Path, epoch: int) -> Path:
+        """Where a file of an epoch waits for the epoch's state."""
+        return self.path / f"{DRAFT}epoch{epoch}-{file.name}"
+
+    def settle(self, epoch: int) -> None:
+        """Bring the drafts of the epoch whose state is there into place, and sweep all others.
+
+        Raises:
+            StoreError: the folder cannot be written.
+        """
+        own = self.draft(Path(), epoch).name
+        try:
+            for draft in self.path.glob(f"{DRAFT}*"):
+                if draft.name.startswith(own):
+                    draft.replace(self.path / draft.name.removeprefix(own))
+                else:
+                    draft.unlink()
+        except OSError as error:
+            raise StoreError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
+
+    def give_last(self, network: nn.Module) -> None:
+        """Load the last weights into the network they were learned by."""
+        network.load_state_dict(load_file(self.last))
+        network.eval()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Keep other runs out of the folder, which is made where there is none.
+
+        Raises:
+            StoreError: another run is in it, or it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"The folder {self.path} cannot be written: {error.strerror}.") from error
+        with ExitStack() as held:
+            try:
+                held.enter_context(writing(self.path, shared=False))
+            except StoreError:
+                raise StoreError(
+                    f"Another run is training in {self.path}: wait for it, or choose another --out."
+                ) from None
+            yield
+
+    @contextmanager
+    def writes(self) -> Iterator[None]:
+        """What the disk refuses, in one sentence.
+
+        Raises:
+            StoreError: it is full, read-only or failing.
+        """
+        try:
+            yield
+        except Exception as error:  # libraries dress up errors of the disk
+            refusal = next((e for e in _chain(error) if isinstance(e, OSError) and e.errno in OF_DISKS), None)
+            if refusal is None:
+                raise
+            raise StoreError(
+                f"{self.path} cannot be written: {refusal.strerror}. Finished epochs are kept: once that is mended, "
+                "the same command goes on."
+            ) from error
 
     def _untouched(self) -> bool:
         """Whether nothing is in the folder but what a start that was killed may leave."""
-        return all(entry.name.startswith(f".{self.run.name}.") for entry in self.path.iterdir())
+        return all(entry.name.startswith(DRAFT) for entry in self.path.iterdir())
 
     def _check_same(self, identity: Mapping[str, Any]) -> None:
         try:
@@ -124,6 +196,13 @@ class Folder:
             )
 
 
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and those behind it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
 def rows_of(state: Mapping[str, Any]) -> tuple[Row, ...]:
     """The history in a state."""
     return tuple(Row(**row) for row in state["history"])
@@ -138,13 +217,6 @@ def best_row(rows: Sequence[Row]) -> Row:
 def table(rows: Sequence[Row]) -> pd.DataFrame:
     """The history as a table."""
     return pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(Row)])
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that appears only once it is complete."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def check_out(out: str | os.PathLike[str]) -> None:

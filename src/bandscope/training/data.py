@@ -13,6 +13,7 @@ from bandscope.datasets.checked import checked_labels
 from bandscope.datasets.spec import parse_spec
 from bandscope.datasets.subset import Subset
 from bandscope.errors import InputError
+from bandscope.reprs import counted
 from bandscope.training import augment, draws, filters
 from bandscope.training.filters import TrainingFilter
 from bandscope.training.pixels import Pixels, Wanted
@@ -50,10 +51,23 @@ class Share:
         parts = self.processes * self.accumulate
         if batch_size % parts:
             raise InputError(
-                f"batch_size={batch_size} cannot be shared evenly by {self.processes} process(es) times "
-                f"{self.accumulate} accumulated gradient(s); choose a multiple of {parts}."
+                f"batch_size={batch_size} cannot be shared evenly by "
+                f"{counted(self.processes, 'process', 'processes')} times "
+                f"{counted(self.accumulate, 'accumulated gradient')}; choose a multiple of {parts}."
             )
         return batch_size // parts
+
+    def check_validation(self, images: int) -> None:
+        """Refuse validation images that do not go round.
+
+        Raises:
+            InputError: a process would have none.
+        """
+        if images < self.processes:
+            raise InputError(
+                f"{counted(images, 'validation image')} cannot be shared by {self.processes} processes; give at "
+                "least as many images, or val=none."
+            )
 
 
 @dataclass(frozen=True)

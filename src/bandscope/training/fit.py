@@ -1,7 +1,9 @@
 """`train`: from a model, images and a recipe to a folder of weights, in one call."""
 
+import math
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +17,7 @@ from bandscope.datasets import ImageSource
 from bandscope.errors import InputError
 from bandscope.preprocess import Preprocess
 from bandscope.probes import Probe
+from bandscope.reprs import Facts, counted
 from bandscope.training.augment import Augment
 from bandscope.training.checkpoints import Folder, Row, best_row, check_out, table
 from bandscope.training.data import Part, own_labels
@@ -26,8 +29,8 @@ from bandscope.training.settle import with_statistics
 from bandscope.training.subject import Say, Subject, resolve_subject
 
 
-@dataclass(frozen=True)
-class Trained:
+@dataclass(frozen=True, repr=False)
+class Trained(Facts):
     """A finished training.
 
     out: its folder. best, last: weights that `load_classifier` and `bandscope audit` take by path.
@@ -44,6 +47,15 @@ class Trained:
     best_epoch: int
     best_accuracy: float
     last_accuracy: float
+
+    def _told(self) -> dict[str, str]:
+        known = math.isfinite(self.best_accuracy)
+        right = f"{self.best_accuracy:.1%} right in epoch {self.best_epoch}, {self.last_accuracy:.1%} in the last"
+        return {
+            "best weights": str(self.best),
+            "length": counted(len(self.history), "epoch"),
+            "validation": right if known else "not validated",
+        }
 
 
 def train(
@@ -84,7 +96,7 @@ def train(
     Args:
         model: "timm:NAME[?option=value]", "torchvision:NAME" or "python:package.module:factory" (random weights; the
             number of classes and of image channels is filled in), a .safetensors path (its weights are trained on),
-            or an `nn.Module`, which is trained itself.
+            or an `nn.Module`, which is trained itself: it ends with the weights of `last`, in evaluation mode.
         data: training images: a spec such as "folder:DIR", "parquet:GLOB", "torchvision:NAME?root=DIR&train=true" or
             "planted?split=train", or an `ImageSource`.
         out: folder of the results.
@@ -94,8 +106,11 @@ def train(
             random where there are several. A single filter is put before validation images too.
         filter_share: of the training images that are filtered.
         convention: of the filters, as in an audit.
-        transform: (images, labels, positions) -> (images, labels) on the device, after the filters of training
-            images; PyTorch's global random numbers are seeded for it. Not recorded: pass the same one to go on.
+        transform: (images, labels, positions) -> (images, labels), of training images on the device, after
+            normalisation and filters. images: float32 (n, c, h, w). labels, positions: int64 (n,), the right outputs
+            of the network, and places in the training images. Labels may come back soft, as by mixup: floating point
+            (n, classes), the share of each class. PyTorch's global random numbers are seeded for it. Not recorded:
+            pass the same one to go on.
         weights: a file to start from.
         pretrained: start from the published weights.
         spec: of an `nn.Module`: what rebuilds it, so that its weights can be loaded by path.
@@ -108,7 +123,7 @@ def train(
         channels_last: memory format.
         deterministic: only algorithms that give the same bits each time.
         workers: threads that decode.
-        memory_gb: decoded images that may be kept in memory.
+        memory_gb: gigabytes (10^9 bytes) of decoded images that may be kept in memory.
         tensorboard: write logs for TensorBoard.
         overwrite: start again where `out` holds a training.
         progress: called with a `Report` after each step.
@@ -142,29 +157,39 @@ def train(
         spec=spec,
         seed=seed,
     )
+    if subject.val is not None:
+        machine.share.check_validation(len(subject.val))
     folder, identity = Folder(out), subject.identity(precision)
     if first:
         folder.check(identity, overwrite=overwrite)
     rows: Sequence[Row] = () if overwrite else folder.stored_history()
+    job = None
     if len(rows) == chosen.epochs:
         aloud(f"{folder.path} is finished already.")
-        return _trained(folder, subject.recipe, rows)
-    subject.announce(machine, aloud)
-    job = _job(subject, machine, transform, tell, aloud)
-    if first:
-        folder.begin({**identity, **subject.facts(job.filters.preprocess, machine)}, overwrite=overwrite)
-    if rows:
-        aloud(f"Going on after epoch {len(rows)} of {chosen.epochs}")
-    from bandscope.training.run import run  # Lightning takes seconds to import
+    else:
+        subject.announce(machine, aloud)
+        job = _job(subject, machine, transform, tell, aloud)
+    with folder.taken() if first else nullcontext():
+        if first:
+            folder.settle(len(rows))
+        if job is not None:
+            if first:
+                folder.begin({**identity, **subject.facts(job.filters.preprocess, machine)}, overwrite=overwrite)
+            if rows:
+                aloud(f"Going on after epoch {len(rows)} of {chosen.epochs}")
+            from bandscope.training.run import run  # Lightning takes seconds to import
 
-    return _trained(folder, subject.recipe, run(job, machine, folder, folder.state if rows else None, tell))
+            rows = run(job, machine, folder, folder.state if rows else None, tell)
+    if isinstance(model, nn.Module):
+        folder.give_last(model)
+    return _trained(folder, subject.recipe, rows)
 
 
 def _job(subject: Subject, machine: Machine, transform: Transform | None, tell: Progress, say: Say) -> Job:
     """Everything resolved, and images decoded where they fit into memory."""
     start, source, held_out = subject.start, subject.source, subject.val
     training = _pixels("Training", source, subject.preprocess, subject.augment, machine.memory, machine, tell, say)
-    preprocess = with_statistics(subject.preprocess, subject.recipe, start, training)
+    preprocess = with_statistics(subject.preprocess, training) if subject.measures else subject.preprocess
     validation = None
     if held_out is not None:
         left = machine.memory - training.most

@@ -1,5 +1,6 @@
 """A loss that is not a number stops the training, and what caused it is kept."""
 
+import io
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import torch
 
-from bandscope.errors import ModelError
+from bandscope.errors import ModelError, StoreError
+from bandscope.files import write_bytes
+from bandscope.training.checkpoints import BAD_BATCH
 from bandscope.training.data import Batch
 
 LAG = 2  # steps on a GPU between a loss and the look at it
@@ -60,12 +63,21 @@ class LossGuard:
             watched.copied.synchronize()
         value = float(watched.loss)
         if not torch.isfinite(watched.loss):
-            path = self._folder / f"bad-batch-step{watched.step}-rank{self._rank}.pt"
-            kept = {name: tensor for name, tensor in watched.batch._asdict().items() if tensor is not None}
-            torch.save({"step": watched.step, "loss": value, **kept}, path)
             raise ModelError(
-                f"The loss is {value} at step {watched.step}: the training stops. The batch is saved in {path}; a "
-                "lower lr, a longer warm-up or fp32 may help. The last finished epoch is kept."
+                f"The loss is {value} at step {watched.step}: the training stops. {self._kept(watched, value)}; a "
+                "lower lr, a longer warm-up or fp32 may help. Finished epochs are kept."
             )
         if watched.tell:
             self._seen(watched.step, value)
+
+    def _kept(self, watched: _Watched, loss: float) -> str:
+        """Save the batch; where it is, in words."""
+        path = self._folder / f"{BAD_BATCH}{watched.step}-rank{self._rank}.pt"
+        kept = {name: tensor for name, tensor in watched.batch._asdict().items() if tensor is not None}
+        content = io.BytesIO()
+        torch.save({"step": watched.step, "loss": loss, **kept}, content)
+        try:
+            write_bytes(path, content.getvalue())
+        except StoreError as error:  # not what matters now
+            return f"The batch is lost, since {error}".rstrip(".")
+        return f"The batch is saved in {path}"

@@ -13,7 +13,9 @@ from bandscope.training.data import Part
 from bandscope.training.filters import TrainingFilter
 from bandscope.training.recipe import Recipe
 
-# After the filters, on the device: (images, labels, positions in the training images) -> (images, labels)
+# On the device, after normalisation and filters: (images, labels, positions) -> (images, labels).
+# images: float32 (n, c, h, w). labels, positions in the training images: int64 (n,). Labels come back as such, or
+# soft: floating point (n, classes), the share of each class.
 Transform = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 

@@ -9,7 +9,7 @@ from bandscope.errors import InputError
 from bandscope.training.data import Share
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}  # in Lightning's words
-GIGABYTE = 2**30
+GIGABYTE = 10**9
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Machine:
     precision: "fp32", "bf16" or "fp16" (mixed: weights stay float32).
     accumulate: batches whose gradients make a step. compile: by `torch.compile`. channels_last: the memory format.
     deterministic: only algorithms that give the same bits each time. workers: threads that decode.
-    memory_gb: decoded images that may be kept, of all processes here. tensorboard: whether logs for it are written.
+    memory_gb: 10^9 bytes of decoded images that may be kept, by all processes here. tensorboard: whether logs for it
+    are written.
     """
 
     device: str | None = None

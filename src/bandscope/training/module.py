@@ -15,9 +15,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from bandscope.classifiers.checkpoint import save_checkpoint
 from bandscope.classifiers.torch_classifier import as_logits
-from bandscope.errors import ModelError
+from bandscope.errors import InputError, ModelError
+from bandscope.files import write_csv
 from bandscope.training import draws
-from bandscope.training.checkpoints import Folder, Row, best_row, rows_of
+from bandscope.training.checkpoints import Folder, Row, best_row, rows_of, table
 from bandscope.training.data import Batch, Share, TrainingBatches, ValidationBatches, steps_per_epoch
 from bandscope.training.groups import parameter_groups
 from bandscope.training.guard import LossGuard
@@ -31,7 +32,7 @@ class Prepared(NamedTuple):
     """A batch as the network sees it, and where it came from."""
 
     images: Float[torch.Tensor, "n c h w"]
-    labels: Int64[torch.Tensor, " n"]
+    labels: Int64[torch.Tensor, " n"] | Float[torch.Tensor, "n classes"]
     batch: Batch
 
 
@@ -110,6 +111,7 @@ class TrainingModule(pl.LightningModule):
         images, labels = self.job.filters(pixels, batch.conditions), batch.labels
         if self.job.transform is not None and self.trainer.training:
             images, labels = self.job.transform(images, labels, batch.positions)
+            check_labels(labels, len(images), len(self.job.classes))
         if self.job.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return Prepared(images, labels, batch)
@@ -185,16 +187,18 @@ class TrainingModule(pl.LightningModule):
     # --- the end of an epoch ------------------------------------------------------------------------------
 
     def on_train_epoch_end(self) -> None:
-        """A row of the history, weights, and the state to go on from; the state last: it vouches for the others."""
+        """A row of the history, weights, and the state to go on from, which comes into place before the others."""
         self._guard.finish()
         self._check_weights()
         self.history.append(self._row())
         if self.global_rank == 0:
             self._write()
-        draft = self.folder.state.with_name(f".{self.folder.state.name}")
-        self.trainer.save_checkpoint(draft)
+        state = self.folder.draft(self.folder.state, self.epoch)
+        self.trainer.save_checkpoint(state)
         if self.global_rank == 0:
-            draft.replace(self.folder.state)
+            state.replace(self.folder.state)
+            self.folder.settle(self.epoch)
+        self.trainer.strategy.barrier()
 
     def _check_weights(self) -> None:
         """A last step may destroy the weights after a loss that was still finite: such an epoch is not finished.
@@ -206,7 +210,7 @@ class TrainingModule(pl.LightningModule):
             if value.is_floating_point() and not bool(torch.isfinite(value).all()):
                 raise ModelError(
                     f"{name} is not finite after step {self.global_step - 1}: the training stops. A lower lr, a "
-                    "longer warm-up or fp32 may help. The epoch before is kept."
+                    "longer warm-up or fp32 may help. Finished epochs are kept."
                 )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -241,16 +245,17 @@ class TrainingModule(pl.LightningModule):
         return row
 
     def _write(self) -> None:
-        best = best_row(self.history).epoch == self.history[-1].epoch
+        """Weights and history of this epoch, as drafts."""
+        best = best_row(self.history).epoch == self.epoch
         for path in (self.folder.last, *([self.folder.best] if best else [])):
             save_checkpoint(
-                path,
+                self.folder.draft(path, self.epoch),
                 self.weights,
                 model=self.job.spec,
                 preprocess=self.job.filters.preprocess,
                 classes=self.job.classes,
             )
-        self.folder.write_history(self.history)
+        write_csv(self.folder.draft(self.folder.history, self.epoch), table(self.history))
 
     def _summed(self, own: Float[torch.Tensor, " sums"]) -> Float[torch.Tensor, " sums"]:
         total = self.trainer.strategy.reduce(own, reduce_op="sum")
@@ -261,6 +266,28 @@ class TrainingModule(pl.LightningModule):
         return Share(self.trainer.global_rank, self.trainer.world_size, self.job.accumulate)
 
 
+def check_labels(labels: Any, images: int, classes: int) -> None:
+    """Refuse what no loss can be computed of.
+
+    Args:
+        labels: what a `transform` returned.
+        images: how many it returned along with them.
+        classes: of the network.
+
+    Raises:
+        InputError: they are neither class numbers nor shares of the classes.
+    """
+    if isinstance(labels, torch.Tensor):
+        hard = labels.dtype == torch.int64 and labels.shape == (images,)
+        if hard or (labels.is_floating_point() and labels.shape == (images, classes)):
+            return
+        labels = f"{labels.dtype} of shape {tuple(labels.shape)}"
+    raise InputError(
+        f"transform returned {images} images with labels {labels}; allowed: class numbers, torch.int64 of shape "
+        f"({images},), or the classes' shares, floating point of shape ({images}, {classes})."
+    )
+
+
 class Sums:
     """Loss, right answers and images, added up on the device."""
 
@@ -268,9 +295,14 @@ class Sums:
         self._sums: Float[torch.Tensor, " sums"] | None = None
 
     @torch.no_grad()
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """Add a batch whose mean loss is `loss`."""
-        right = (logits.argmax(dim=1) == labels).sum()
+    def add(
+        self,
+        loss: Float[torch.Tensor, ""],
+        logits: Float[torch.Tensor, "n classes"],
+        labels: Int64[torch.Tensor, " n"] | Float[torch.Tensor, "n classes"],
+    ) -> None:
+        """Add a batch whose mean loss is `loss`; of soft labels the largest is the right answer."""
+        right = (logits.argmax(dim=1) == (labels if labels.ndim == 1 else labels.argmax(dim=1))).sum()
         new = torch.stack([loss * len(labels), right, torch.full_like(right, len(labels))]).double()
         self._sums = new if self._sums is None else self._sums + new
 

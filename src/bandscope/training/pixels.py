@@ -1,8 +1,6 @@
 """Pixels by position: decoded once and kept where they fit into memory, else decoded ahead by threads."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
@@ -11,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from PIL import Image
 
+from bandscope.datasets.ahead import made_ahead
 from bandscope.datasets.base import ImageSource
 from bandscope.errors import DataError, ImageError
 from bandscope.preprocess import Preprocess
@@ -19,6 +18,7 @@ from bandscope.training.augment import Augment, Cuts
 AHEAD = 4  # batches that are decoded before they are asked for
 PROBED = 32  # images whose sizes and modes stand for all before any other is decoded
 Size = tuple[int, int]
+Row = tuple[int, Float[np.ndarray, " columns"] | None]  # an image's position, and its random numbers
 
 
 @dataclass(frozen=True)
@@ -116,31 +116,24 @@ class Decoded:
         Raises:
             DataError: an image cannot be decoded.
         """
-        pool = ThreadPoolExecutor(self._workers, thread_name_prefix="bandscope-decode")
-        ahead: deque[tuple[Wanted, list[Future[UInt8[np.ndarray, "h w c"]]]]] = deque()
-        try:
-            for wanted in batches:
-                ahead.append((wanted, [pool.submit(self._crop, *each) for each in _rows(wanted)]))
-                if len(ahead) > AHEAD:
-                    yield self._collect(*ahead.popleft())
-            while ahead:
-                yield self._collect(*ahead.popleft())
-        finally:
-            pool.shutdown(cancel_futures=True)
+        rows = ((wanted, _rows(wanted)) for wanted in batches)
+        for wanted, images in made_ahead(self._crop, rows, workers=self._workers, ahead=AHEAD):
+            yield self._loaded(wanted, images)
 
     def sample(self, count: int) -> Iterator[UInt8[np.ndarray, "h w c"]]:
         """About that many images, evenly spread."""
         for position in _spread(len(self._source), count):
             yield self._image(position)
 
-    def _collect(self, wanted: Wanted, futures: list[Future[UInt8[np.ndarray, "h w c"]]]) -> Loaded:
-        pixels = torch.from_numpy(np.stack([future.result() for future in futures]))
+    def _loaded(self, wanted: Wanted, images: list[UInt8[np.ndarray, "h w c"]]) -> Loaded:
+        pixels = torch.from_numpy(np.stack(images))
         augment, cuts = self._augment, None
         if augment and not (augment.idle or augment.resizes) and wanted.uniforms is not None:
             cuts = augment.cuts(np.tile(pixels.shape[1:3], (len(pixels), 1)), wanted.uniforms)
         return Loaded(wanted, pixels, cuts)
 
-    def _crop(self, position: int, uniforms: Float[np.ndarray, " columns"] | None) -> UInt8[np.ndarray, "h w c"]:
+    def _crop(self, row: Row) -> UInt8[np.ndarray, "h w c"]:
+        position, uniforms = row
         pixels = self._image(position)
         if not (self._augment and self._augment.resizes) or uniforms is None:
             return pixels
@@ -275,20 +268,17 @@ def _all(
             array[position] = pixels
         return fits
 
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="bandscope-decode")
-    try:
-        for done, fits in enumerate(pool.map(fill, range(len(source))), start=1):
-            if not fits:
-                return None
-            progress(done, len(source))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    singly = ((position, [position]) for position in range(len(source)))
+    for position, fits in made_ahead(fill, singly, workers=workers, ahead=AHEAD * workers):
+        if not all(fits):
+            return None
+        progress(position + 1, len(source))
     return images
 
 
-def _rows(wanted: Wanted) -> Iterator[tuple[int, Float[np.ndarray, " columns"] | None]]:
-    for row, position in enumerate(wanted.positions.tolist()):
-        yield position, None if wanted.uniforms is None else wanted.uniforms[row]
+def _rows(wanted: Wanted) -> list[Row]:
+    positions = wanted.positions.tolist()
+    return list(zip(positions, [None] * len(positions) if wanted.uniforms is None else wanted.uniforms, strict=True))
 
 
 def _spread(images: int, count: int) -> Iterable[int]:

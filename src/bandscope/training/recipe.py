@@ -8,13 +8,14 @@ from typing import Any
 from bandscope.errors import InputError, nearest
 from bandscope.literals import parse_literal
 from bandscope.preprocess import INTERPOLATIONS
+from bandscope.reprs import Facts, counted
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 AUGMENTS = ("resized-crop", "pad-crop", "none")
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, repr=False)
+class Recipe(Facts):
     """The recipe of [Zhang2023, section 4.1], and whatever is changed in it.
 
     Attributes:
@@ -75,6 +76,21 @@ class Recipe:
         if (self.mean is None) != (self.std is None):
             raise InputError("recipe mean and std belong together: give both, or neither.")
 
+    def _told(self) -> dict[str, str]:
+        height, width = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        size = "the images' own size" if self.size is None else f"crops of {height} x {width} pixels"
+        return {
+            "recipe": self.name,
+            "length": counted(self.epochs, "epoch"),
+            "batch": f"batches of {self.batch_size:,}",
+            "rate": f"learning rate {self.lr:g}",
+            "input": size,
+            "augmentation": f"augment {self.augment}",
+        }
+
+    def _told_in_full(self) -> dict[str, str]:
+        return {field.name: str(getattr(self, field.name)) for field in fields(self)}
+
     @classmethod
     def named(cls, name: str, /, **overrides: Any) -> "Recipe":
         """The recipe of that name, with single fields changed.
@@ -106,7 +122,7 @@ class Recipe:
 
     @property
     def peak_lr(self) -> float:
-        """The highest learning rate at this batch size."""
+        """The highest learning rate at this batch size: the linear rule of Goyal et al. (2017, section 2.1)."""
         return self.lr if self.lr_batch is None else self.lr * self.batch_size / self.lr_batch
 
     def to_json(self) -> dict[str, Any]:

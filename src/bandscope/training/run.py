@@ -1,17 +1,21 @@
 """The Trainer around a job: silent, leaving the caller's random numbers and switches as they were."""
 
+import io
 import logging
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from bandscope.errors import ModelError, first_line
 from bandscope.training.checkpoints import Folder, Row
 from bandscope.training.job import Job, Progress
 from bandscope.training.machine import PRECISIONS, Machine, launched, local_processes, world_size
@@ -25,7 +29,7 @@ HARMLESS = (
 
 def run(job: Job, machine: Machine, folder: Folder, resume: Path | None, progress: Progress) -> Sequence[Row]:
     """Train a job to its end, from a state if there is one; the history."""
-    with _undisturbed():
+    with _undisturbed(), folder.writes():
         module = TrainingModule(job, folder, progress)
         if machine.compile:
             job.network.compile()
@@ -34,6 +38,13 @@ def run(job: Job, machine: Machine, folder: Folder, resume: Path | None, progres
             trainer.fit(module, ckpt_path=resume, weights_only=True if resume else None)
         except SIGTERMException:
             raise SystemExit(TERMINATED) from None  # Lightning would leave as if all were done
+        except RuntimeError as error:
+            if not _is_of_processes(error):
+                raise
+            raise ModelError(
+                f"The processes of this training lost each other ({first_line(error)}): where another one stopped, "
+                "its message says why. Finished epochs are kept."
+            ) from error
         except SystemExit as end:
             if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns it into an exit
                 raise KeyboardInterrupt from None
@@ -60,10 +71,25 @@ def _trainer(job: Job, machine: Machine, folder: Folder) -> pl.Trainer:
         log_every_n_steps=1,  # of what Lightning logs by itself, which is nothing
         logger=TensorBoardLogger(folder.path, name="", version=folder.logs.name) if machine.tensorboard else False,
         default_root_dir=folder.path,
+        plugins=[_StateFile()],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
     )
+
+
+def _is_of_processes(error: RuntimeError) -> bool:
+    """Whether it comes from the talk between processes."""
+    return isinstance(error, getattr(torch.distributed, "DistError", ())) or "gloo" in str(error)
+
+
+class _StateFile(TorchCheckpointIO):
+    """States go straight to their place; Lightning makes them private files, by way of the temporary folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).write_bytes(content.getbuffer())
 
 
 @contextmanager

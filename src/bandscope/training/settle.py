@@ -27,13 +27,20 @@ OF_IMAGES = {
 def for_channels(recipe: Recipe, asked: Collection[str], start: Start) -> Recipe:
     """The recipe, whose own mean and std of colour images are measured instead where the images are grey."""
     colours = recipe.mean is not None and len(recipe.mean) == 3 and not {"mean", "std"} & {*asked}
-    return recipe.changed(mean=None, std=None) if start.channels == 1 and colours else recipe
+    grey = start.channels == 1 and start.preprocess is None
+    return recipe.changed(mean=None, std=None) if grey and colours else recipe
+
+
+def measures(recipe: Recipe, asked: Collection[str], start: Start) -> bool:
+    """Whether mean and std are measured on the training images; those of weights are kept unless none is chosen."""
+    chosen = {"mean", "std"} & _chosen(recipe, asked)
+    return recipe.mean is None and (start.preprocess is None or bool(chosen))
 
 
 def settled_preprocess(recipe: Recipe, asked: Collection[str], start: Start, source: ImageSource) -> Preprocess:
     """How images are prepared: as the weights were trained, or at random as the recipe says.
 
-    Where mean and std are to be measured, they are 0 and 1 for now: see `with_statistics`.
+    Where mean and std are to be measured, they are 0 and 1 for now: see `measures` and `with_statistics`.
 
     Args:
         recipe: what of it the user changed goes before what the weights record.
@@ -44,13 +51,15 @@ def settled_preprocess(recipe: Recipe, asked: Collection[str], start: Start, sou
     Raises:
         InputError: the images differ in size and nothing says how large the network's are.
     """
-    changed = {*asked} | {name for name in _names() if getattr(recipe, name) != getattr(_origin(recipe), name)}
+    mean, std = (0.0, 1.0) if recipe.mean is None or recipe.std is None else (recipe.mean, recipe.std)
     if start.preprocess is not None:
-        wanted = {OF_IMAGES[name]: getattr(recipe, name) for name in changed & OF_IMAGES.keys()}
-        return override(start.preprocess, {name: value for name, value in wanted.items() if value is not None})
+        chosen = _chosen(recipe, asked)
+        settled = {**vars(recipe), "mean": mean, "std": std}
+        if "size" in chosen:
+            settled["size"] = _size(recipe, source)
+        return override(start.preprocess, {OF_IMAGES[name]: settled[name] for name in chosen & OF_IMAGES.keys()})
     size = _size(recipe, source)
     resize, fit = timm_resize(size, recipe.crop_pct, "center")
-    mean, std = (0.0, 1.0) if recipe.mean is None or recipe.std is None else (recipe.mean, recipe.std)
     return Preprocess(
         size=size,
         resize=resize,
@@ -61,10 +70,8 @@ def settled_preprocess(recipe: Recipe, asked: Collection[str], start: Start, sou
     )
 
 
-def with_statistics(preprocess: Preprocess, recipe: Recipe, start: Start, pixels: Pixels) -> Preprocess:
-    """The preprocessing with mean and std measured on training images, where the recipe leaves them open."""
-    if recipe.mean is not None or start.preprocess is not None:
-        return preprocess
+def with_statistics(preprocess: Preprocess, pixels: Pixels) -> Preprocess:
+    """The preprocessing with mean and std measured on training images."""
     mean, std = measured(pixels, preprocess.channels)
     return replace(preprocess, mean=mean, std=std)
 
@@ -98,10 +105,8 @@ def _size(recipe: Recipe, source: ImageSource) -> tuple[int, int]:
     return size
 
 
-def _origin(recipe: Recipe) -> Recipe:
-    """The named recipe that this started from."""
-    return RECIPES.get(recipe.name, recipe)
-
-
-def _names() -> list[str]:
-    return [field.name for field in fields(Recipe)]
+def _chosen(recipe: Recipe, asked: Collection[str]) -> set[str]:
+    """The fields that the user set: those asked for, and those that differ from the recipe of that name."""
+    origin = RECIPES.get(recipe.name, recipe)
+    names = {field.name for field in fields(Recipe)}
+    return {*asked} | {name for name in names if getattr(recipe, name) != getattr(origin, name)}

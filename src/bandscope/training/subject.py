@@ -18,13 +18,14 @@ from bandscope.datasets import ImageSource, match_labels
 from bandscope.errors import InputError
 from bandscope.preprocess import Preprocess
 from bandscope.probes import Probe
+from bandscope.reprs import counted
 from bandscope.training.augment import Augment, settled_flip
 from bandscope.training.data import open_parts, steps_per_epoch
 from bandscope.training.filters import TrainingFilter
 from bandscope.training.machine import Machine
 from bandscope.training.models import Start, check_outputs, start_from
 from bandscope.training.recipe import Recipe
-from bandscope.training.settle import for_channels, settled_preprocess
+from bandscope.training.settle import for_channels, measures, settled_preprocess
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 Say = Callable[[str], None]
@@ -35,7 +36,7 @@ class Subject:
     """The parts of a training.
 
     val: validation images, or None. val_label_of: for each of their classes the right output.
-    filters: of training images; mean and std of their preprocessing may still be open.
+    filters: of training images; mean and std of their preprocessing are still open where it `measures` them.
     """
 
     recipe: Recipe
@@ -45,6 +46,7 @@ class Subject:
     val_label_of: Int[np.ndarray, " classes"]
     augment: Augment
     filters: TrainingFilter
+    measures: bool
     seed: int
 
     @property
@@ -86,12 +88,14 @@ class Subject:
         recipe, share = self.recipe, machine.share
         steps = steps_per_epoch(len(self.source), recipe.batch_size)
         say(f"Model       {self.start.spec or type(self.start.module).__qualname__}, weights: {self.start.weights}")
-        say(f"Recipe      {recipe.name}: {recipe.epochs} epochs x {steps} steps x {recipe.batch_size} images")
+        parts = ((recipe.epochs, "epoch"), (steps, "step"), (recipe.batch_size, "image"))
+        say(f"Recipe      {recipe.name}: {' x '.join(counted(*part) for part in parts)}")
         scaled = f" = {recipe.lr:g} x {recipe.batch_size}/{recipe.lr_batch}, scaled with the batch"
         say(f"Rate        lr {recipe.peak_lr:g}{scaled if recipe.peak_lr != recipe.lr else ''}")
         if share.processes * share.accumulate > 1:
             micro = share.micro_batch(recipe.batch_size)
-            say(f"Batch       {share.processes} process(es) x {share.accumulate} accumulated x {micro} images")
+            processes = counted(share.processes, "process", "processes")
+            say(f"Batch       {processes} x {share.accumulate} accumulated x {counted(micro, 'image')}")
         if recipe.flip is None and not self.augment.flip:
             say("Mirror      off: it would change classes of these images (flip=0.5 turns it on)")
         if self.filters.conditions:
@@ -139,6 +143,7 @@ def resolve_subject(
         val_label_of=start.label_of[of_val],
         augment=Augment.of(recipe, preprocess.size, settled_flip(recipe, source)),
         filters=TrainingFilter(probes, preprocess, chosen, filter_share),
+        measures=measures(recipe, asked, start),
         seed=seed,
     )
 

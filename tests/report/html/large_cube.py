@@ -34,7 +34,7 @@ def large_cube(classes: int, per_class: int, spec: str, sources: list[str]) -> x
         attrs={
             "model": {"spec": "made"},
             "data": {"spec": spec},
-            "preprocess": Preprocess((64, 64), 64, (0.5,) * 3, (0.25,) * 3).to_json(),
+            "preprocess": Preprocess((224, 224), 256, (0.5,) * 3, (0.25,) * 3).to_json(),
             "convention": Convention().to_json(),
         },
     )
@@ -45,7 +45,7 @@ def large_cube(classes: int, per_class: int, spec: str, sources: list[str]) -> x
                 name: (("image", "radius", "rank")[: values.ndim], values)
                 for name, values in _measured(right, labels, classes, random).items()
             },
-            coords={"radius": RADII, "frequency": ("radius", RADII / 64)},
+            coords={"radius": RADII, "frequency": ("radius", RADII / 224)},
             attrs={"kind": kind, "family": "ideal"},
         )
         for kind, right in probes.items()

@@ -1,10 +1,14 @@
 """`bandscope report`, and the report that an audit ends with."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bandscope as bs
+from bandscope import analysis
 from bandscope.cli.main import main
 
 RADII = [2, 8, 14, 30]
@@ -68,10 +72,22 @@ def _gone(spec: str) -> None:
     raise bs.DataError(f"{spec} is gone.")
 
 
-def test_an_audit_ends_with_its_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_audit_ends_with_its_report_and_computes_no_table_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = []
+
+    def counted(table: Callable[..., Any], name: str, *given: Any) -> Any:
+        computed.append((name, *given[1:]))
+        return table(*given)
+
+    for name in ("clean", "curves", "bands", "reach", "conflicts", "usurpers", "samples", "takeovers"):
+        monkeypatch.setattr(analysis, name, partial(counted, getattr(analysis, name), name))
     out = tmp_path / "audited.zarr"
     arguments = ["audit", "planted", "planted?per_class=10", "--radii", "2,8,30", "--threads", "1", "--out", str(out)]
     assert main(arguments) == 0
     report = tmp_path / "audited-figures" / "report.html"
     assert report.is_file()
     assert str(report) in "".join(capsys.readouterr().out.split("\n"))
+    assert sorted(computed) == sorted(set(computed))
+    assert ("bands", "class") in computed

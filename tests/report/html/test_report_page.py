@@ -7,7 +7,9 @@ import json
 import math
 import re
 import time
+from html import unescape
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +19,22 @@ import pytest
 import xarray as xr
 from large_cube import large_cube
 from PIL import Image
+from stand_ins import Broken, Photographs
 
 import bandscope as bs
+from bandscope.datasets import ImageSource
+from bandscope.datasets.boxes import Boxes, load_boxes
 from bandscope.errors import InputError, StoreError
+from bandscope.report.audit import read_audit
 from bandscope.report.grouping import Grouping
 from bandscope.report.html import write_report
-from bandscope.report.html.build import Page, build
+from bandscope.report.html.build import Page
+from bandscope.report.html.build import build as build_page
 from bandscope.report.html.render import render
+from bandscope.report.words import FOLLOWS
 
 HOSTILE = '</script><img src=x onerror="alert(1)">\''
+BANDS = [(0, 8), (8, 16), (16, 46)]
 RADII = (2, 6, 10, 14, 20, 30, 46)
 
 
@@ -53,6 +62,10 @@ class Reader(HTMLParser):
     def data(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(gzip.decompress(base64.b64decode(self.scripts["data-source"])))
         return found
+
+
+def build(cubes: dict[str, xr.DataTree], by: str | None = None, images: ImageSource | None = None) -> Page:
+    return build_page([read_audit(name, cube, by) for name, cube in cubes.items()], images)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +124,7 @@ def test_stores_of_other_rows_are_shown_by_class(cube: xr.DataTree, monkeypatch:
     """Each would choose rows of its own; the page has one switch for all."""
     groups = Grouping(dict.fromkeys(range(cube.sizes["class"]), "all"), "group")
     chosen = iter([groups, Grouping("class", "class")])
-    monkeypatch.setattr("bandscope.report.html.audit.grouping", lambda cube, by: next(chosen))
+    monkeypatch.setattr("bandscope.report.audit.grouping", lambda cube, by: next(chosen))
     page = build({"one": cube, "two": cube})
     assert [[level.noun for level in audit.levels] for audit in page.audits] == [["class"], ["class"]]
 
@@ -142,6 +155,81 @@ def test_tables_travel_whole(cube: xr.DataTree, page: Page) -> None:
                 np.testing.assert_allclose(found[column].astype(float), table[column], rtol=1e-6)
             else:
                 assert found[column].fillna("").tolist() == table[column].astype(object).fillna("").tolist()
+
+
+def test_every_cell_on_the_page_is_that_of_a_table(cube: xr.DataTree, page: Page) -> None:
+    """Curves, reach and scale laws, as a reader without scripts has them."""
+    one, cells = bs.at_zoom(cube), [*map(list, Cells(render(page)).rows)]
+    curves, reach, laws = bs.curves(one), bs.reach(one), bs.scale_law(cube)
+    percents = curves[["accuracy", "ci_low", "ci_high"]] * 100
+    expected = [
+        [f"{radius:g}", f"{row.accuracy:.1f} ({row.ci_low:.1f} to {row.ci_high:.1f})"]
+        for radius, row in zip(curves["radius"], percents.itertuples(), strict=True)
+    ]
+    verbs = {"low_pass": "Low-pass reaches", "high_pass": "High-pass falls to"}
+    reached = [
+        [
+            f"{verbs[row.probe]} {row.level:.0%}",
+            row.reason or f"{row.radius:.1f} ({row.radius_ci_low:.1f} to {row.radius_ci_high:.1f})",
+        ]
+        for row in reach.itertuples()
+    ]
+    law = [
+        [
+            "planted", row.probe.replace("_", "-"), "–" if row.reason else f"{row.beta:.2f}",
+            "" if row.reason else f"{row.beta_ci_low:.2f} to {row.beta_ci_high:.2f}",
+            "" if row.reason else FOLLOWS[row.verdict], str(row.n), row.reason or row.left_out_because,
+        ]
+        for row in laws.itertuples()
+    ]  # fmt: skip
+    assert cells == [*reached, *expected, *law]
+
+
+class Cells(HTMLParser):
+    """The rows of all tables, the texts of their cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self._body = self._cell = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._body = tag == "tbody" or (self._body and tag != "thead")
+        self._cell = tag in ("th", "td", "bdi") and (self._cell or tag != "bdi")
+        if self._body and tag == "tr":
+            self.rows.append([])
+        if self._body and tag in ("th", "td"):
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._body = self._body and tag != "tbody"
+        self._cell = self._cell and tag not in ("th", "td")
+
+    def handle_data(self, data: str) -> None:
+        if self._body and self._cell:
+            self.rows[-1][-1] += data
+
+
+def test_styles_and_scripts_hold_nothing_unused() -> None:
+    """Every class of the styles is given to something, every class given has a style, every function is called."""
+    folder = files("bandscope.report.html")
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for name in ("static", "templates")
+        for path in (folder / name).iterdir()
+    }
+    styles = "".join(
+        re.sub(r"/\*.*?\*/|\{[^{}]*\}", "", text) for name, text in texts.items() if name.endswith(".css")
+    )
+    rest = "".join(text for name, text in texts.items() if not name.endswith(".css"))
+    scripts = "".join(text for name, text in texts.items() if name.endswith(".js"))
+    styled = set(re.findall(r"\.([a-zA-Z][\w-]*)", styles))
+    assert [name for name in sorted(styled) if not re.search(rf"(?<![\w-]){name}(?![\w-])", rest)] == []
+    given = re.findall(r"class(?:Name)?(?:=\"|: \")([^\"{}]*)\"", rest)
+    assert sorted({name for names in given for name in names.split()} - styled) == []
+    defined = re.findall(r"^(?:async )?(?:function|const) (\w+)", scripts, re.MULTILINE)
+    assert [name for name in defined if len(re.findall(rf"\b{name}\b", scripts)) < 2] == []
 
 
 def test_gallery_holds_the_telling_images_and_their_curves(cube: xr.DataTree, page: Page) -> None:
@@ -201,6 +289,76 @@ def test_a_report_without_pictures_says_so(cube: xr.DataTree, tmp_path: Path) ->
     assert Reader(given.path.read_text()).data()["gallery"]["crops"]
 
 
+def test_pictures_that_cannot_be_opened_are_counted(cube: xr.DataTree) -> None:
+    """The others are shown."""
+    one = bs.at_zoom(cube)
+    whole = build({"planted": one}).gallery
+    lost = [one["source"].values[whole.entries[k]["image"]] for k in (0, 1)]
+    images = Broken(gone=str(lost[0]), corrupt=str(lost[1]))
+    page = build({"planted": one}, images=images)
+    (note,) = page.notes
+    assert note.startswith("2 pictures could not be opened again, such as ")
+    assert "holds no" in note or "truncated" in note
+    shown = {entry["source"]: "crop" in entry["views"][0] for entry in page.gallery.entries}
+    assert [source for source, has_crop in shown.items() if not has_crop] == [str(path) for path in lost]
+    assert len(page.gallery.small[0]) == len(whole.small[0]) - 2
+    assert note in unescape(render(page))
+
+
+def test_equal_pictures_of_several_audits_are_packed_once(cube: xr.DataTree) -> None:
+    one = bs.at_zoom(cube)
+    double = build({"one": one, "two": one}).gallery
+    crops = [{entry["views"][0]["crop"] for entry in double.entries if entry["model"] == k} for k in (0, 1)]
+    assert crops[0] == crops[1]
+    assert double.crops.keys() == crops[0]
+    assert double.small[0] == double.small[1]
+    assert double.pictures.keys() == set(double.small[0].values())
+
+
+def test_boxes_are_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, file = bs.load_source("planted?per_class=12"), tmp_path / "boxes.csv"
+    file.write_text("source,x0,y0,x1,y1\n" + "".join(f"{path},8,8,40,40\n" for path in images.paths))
+    sizes = bs.ObjectSize((32.0, 64.0), file)
+    small = bs.audit("planted", images, probes=[bs.LowPass(RADII)], zoom=sizes, limit=12, threads=1).load()
+    read: list[str] = []
+
+    def reading(path: str, sources: list[str]) -> Boxes:
+        read.append(path)
+        return load_boxes(path, sources)
+
+    monkeypatch.setattr("bandscope.report.thumbnails.load_boxes", reading)
+    assert len(build({"boxed": small}).gallery.crops) > 1
+    assert read == [str(file)]
+    low = small["low_pass"].to_dataset(inherit=False).isel(radius=slice(0, 2))
+    groups = {"/": small.to_dataset(), "/all_pass": small["all_pass"].to_dataset(inherit=False), "/low_pass": low}
+    page = build({"no image has an r50": xr.DataTree.from_dict(groups)})
+    assert "shifted" not in [kind["kind"] for kind in page.kinds]
+
+
+def test_an_audit_of_bands_alone_speaks_of_bands() -> None:
+    audited = bs.audit("planted", "planted?per_class=12", probes=[bs.BandPass(BANDS)], threads=1).load()
+    best = bs.curves(audited).sort_values("accuracy").iloc[-1]
+    page = build({"bands": audited})
+    told = f"on {100 * best.accuracy:.1f} % with frequencies of {best.low:g} to {best.high:g} cycles per image alone"
+    assert told in page.headline.sentence
+    figure = page.headline.figures[0][1][1]
+    assert (figure.value, figure.interval) == (
+        f"{100 * best.accuracy:.1f}",
+        f"{100 * best.ci_low:.1f} to {100 * best.ci_high:.1f} %",
+    )
+    text = render(page)
+    for absent in ('id="map"', 'id="bands"', 'id="images"', 'href="#map"', "<tbody>\n</tbody>"):
+        assert absent not in text
+    both = build({"one": audited, "two": audited}).headline
+    assert both.sentence == "2 audits side by side"
+    assert both.meaning.count(f"is right on {100 * best.accuracy:.1f} % with frequencies of {best.low:g}") == 2
+    assert "low-pass" not in text.split('id="curves"')[1].split('id="method"')[0]
+    stopped = bs.audit("planted", "planted?per_class=12", probes=[bs.BandStop(BANDS)], threads=1).load()
+    worst = bs.curves(stopped).sort_values("accuracy").iloc[0]
+    told = f"without frequencies of {worst.low:g} to {worst.high:g} cycles per image"
+    assert told in build({"bands": stopped}).headline.sentence
+
+
 def test_stores_that_cannot_be_compared_are_still_reported(cube: xr.DataTree) -> None:
     one = bs.at_zoom(cube)
     other = changed(one, source=("image", np.array([f"other/{k}" for k in range(one.sizes["image"])], dtype=object)))
@@ -228,15 +386,17 @@ def test_a_file_that_cannot_be_written_is_an_error(cube: xr.DataTree, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_thousand_classes_weigh_little_and_take_less_than_a_minute(tmp_path: Path) -> None:
-    spec, classes, per_class = "planted?per_class=120", 1000, 20
-    paths = list(map(str, bs.load_source(spec).paths))
-    cube = large_cube(classes, per_class, spec, [paths[k % len(paths)] for k in range(classes * per_class)])
+def test_a_thousand_classes_with_photographs_weigh_little_and_take_less_than_a_minute(tmp_path: Path) -> None:
+    classes, per_class = 1000, 20
+    images = Photographs(classes * per_class)
+    cube = large_cube(classes, per_class, images.spec, images.paths)
     started = time.perf_counter()
-    written = write_report({"large": cube}, tmp_path / "large.html")
+    written = write_report({"large": cube}, tmp_path / "large.html", images=images)
     assert time.perf_counter() - started < 60
+    assert written.notes == ()
     assert written.size < 15e6
     data = Reader(written.path.read_text()).data()
     assert len(data["tables"][0]["bands_by_class"]["group"]) == 2 * classes
     assert len(data["gallery"]["small"][0]) >= classes
+    assert len(data["gallery"]["pictures"]) == len(data["gallery"]["small"][0])  # all of them differ
     assert not math.isnan(data["tables"][0]["curves_by_class"]["accuracy"][0])

@@ -13,14 +13,15 @@ from bandscope.analysis.outcomes import Images, Outcomes, clean_outcomes, images
 from bandscope.analysis.zoom import AXES, at_zoom, scale_axis, scale_values
 from bandscope.cube.schema import ALL_PASS
 from bandscope.errors import InputError, StoreError
+from bandscope.reprs import Facts, counted
 
 CONDITION_NAMES = ("radius", "low", "high")  # what tells conditions apart, in cycles/image
 TOLERANCE = 1e-9
 SHOWN = 8  # conditions in an error message
 
 
-@dataclass(frozen=True)
-class Common:
+@dataclass(frozen=True, repr=False)
+class Common(Facts):
     """Several models on what they share: the same images in the same order, the same conditions.
 
     Attributes:
@@ -36,6 +37,18 @@ class Common:
     scaled: tuple[xr.DataTree, ...]
     left_out: tuple[int, ...]
     notes: tuple[str, ...]
+
+    def _told(self) -> dict[str, str]:
+        return {
+            "models": ", ".join(self.names),
+            "images": counted(len(self.images[0]), "common image"),
+            "probes": ", ".join(first.name for first, *_ in self.probes()),
+        }
+
+    def _told_in_full(self) -> dict[str, str]:
+        left = zip(self.names, self.left_out, strict=True)
+        told = {f"left out of {name}": counted(number, "image") for name, number in left if number}
+        return self._told() | told | ({"notes": " ".join(self.notes)} if self.notes else {})
 
     def pairs(self) -> list[tuple[int, int]]:
         """Places (A, B) of the baseline and of each other model."""

@@ -13,10 +13,11 @@ from bandscope.analysis.curves import clean, curves
 from bandscope.analysis.groups import By, groups_of
 from bandscope.analysis.scaling.law import scale_law
 from bandscope.analysis.statistics import Bootstrap
+from bandscope.reprs import Facts, counted
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Facts):
     """Models side by side on their common images, and each against the first, the baseline.
 
     Attributes:
@@ -38,6 +39,14 @@ class Comparison:
     differences: pd.DataFrame
     band_differences: pd.DataFrame
     wins: pd.DataFrame
+
+    def _told(self) -> dict[str, str]:
+        models, held = ", ".join(self.common.names), (name for name, table in self.tables().items() if len(table))
+        return {
+            "models": models,
+            "images": counted(len(self.common.images[0]), "common image"),
+            "tables": f"tables {', '.join(held)}",
+        }
 
     def tables(self) -> dict[str, pd.DataFrame]:
         """Every table by name."""

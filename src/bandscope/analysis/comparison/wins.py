@@ -33,6 +33,9 @@ def wins(differences: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
         from_radius, to_radius (cycles/image; of band probes the lowest and the highest frequency), conditions (how
         many); difference (B - A) where it is largest, at_radius (of a band its middle); part, such as "low, middle";
         reason, why there is no part.
+
+    Raises:
+        InputError: `alpha` is not between 0 and 1.
     """
     if not 0 < alpha < 1:
         raise InputError(f"alpha = {alpha}: it must lie between 0 and 1, for example 0.05.")

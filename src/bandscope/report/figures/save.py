@@ -8,6 +8,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from bandscope.errors import InputError, nearest
+from bandscope.files import write_bytes
 from bandscope.report.figures import style
 
 # No dates and no versions: equal figures are equal files.
@@ -42,7 +43,7 @@ def save(
     base = Path(path_without_suffix)
     rendered = [(base.with_name(f"{base.name}.{name}"), _render(figure, name)) for name in formats]
     for path, content in rendered:
-        _write(path, content)
+        write_bytes(path, content, "save:", InputError)
     return [path for path, _ in rendered]
 
 
@@ -51,13 +52,3 @@ def _render(figure: Figure, name: str) -> bytes:
     with style.drawing():
         figure.savefig(buffer, format=name, metadata=_METADATA[name], facecolor="white")
     return buffer.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"save: cannot write {path}: {error.strerror or error}.") from error

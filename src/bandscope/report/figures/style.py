@@ -5,6 +5,7 @@ Nothing here knows a table. Sizes are in inches and points, as in print: one col
 
 import bisect
 import contextlib
+import io
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from bandscope.report.figures.tables import XScale
 ONE_COLUMN, TWO_COLUMNS = 3.5, 7.0
 SMALL, TEXT = 7.0, 8.0
 NAME_WIDTH = 2.1  # inches for the longest names: some 40 letters
+NOTEBOOK_DPI = 150  # sharp on screens with two pixels a point, and no larger than a page
 LINE_HEIGHT = 1.35 * SMALL / 72  # inches a line of small text needs
 
 INK, GREY, LIGHT, PALE = "#222222", "#707070", "#b4b4b4", "#e4e4e4"
@@ -84,10 +86,20 @@ def look(index: int) -> Look:
     return Look(COLOURS[index % len(COLOURS)], DASHES[turn % len(DASHES)], MARKERS[index % len(MARKERS)])
 
 
+class Drawing(Figure):
+    """A figure that notebooks show by itself: they know only those of pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        with drawing():
+            self.savefig(content, format="png", dpi=NOTEBOOK_DPI)
+        return content.getvalue()
+
+
 def sheet(width: float, height: float) -> Figure:
     """An empty figure with constrained layout, in inches."""
     gaps = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.03)
-    return Figure(figsize=(width, height), layout=gaps, facecolor="white")
+    return Drawing(figsize=(width, height), layout=gaps, facecolor="white")
 
 
 def shorten(text: object, inches: float = NAME_WIDTH, size: float = SMALL) -> str:

@@ -4,6 +4,6 @@ A page holds its data, its scripts and plotly.js in itself, compressed; it opens
 anything. It shows the numbers of the analysis tables; its own JavaScript draws, sorts and filters images.
 """
 
-from bandscope.report.html.write import Written, write_report
+from bandscope.report.html.write import Written, write_page, write_report
 
-__all__ = ["Written", "write_report"]
+__all__ = ["Written", "write_page", "write_report"]

@@ -10,9 +10,9 @@ from bandscope.analysis.comparison.common import common_images
 from bandscope.analysis.comparison.compare import compare
 from bandscope.analysis.comparison.differences import CLEAN
 from bandscope.errors import InputError, StoreError
+from bandscope.report.audit import Audit
 from bandscope.report.comparison import Report, Section, method, sections
 from bandscope.report.html import values
-from bandscope.report.html.audit import Audit
 
 
 @dataclass(frozen=True)

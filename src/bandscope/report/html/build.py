@@ -1,17 +1,16 @@
 """From cubes to everything that the page shows, as plain data: texts for its template, JSON for its scripts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-import xarray as xr
-
 from bandscope.datasets import ImageSource
+from bandscope.report.audit import RADIAL, Audit, same_levels
+from bandscope.report.figures.tables import QUANTITIES
 from bandscope.report.html import values
 from bandscope.report.html.against import Against, against
-from bandscope.report.html.audit import Audit, read_audit, same_levels
 from bandscope.report.html.cells import Cells, curve_cells, reach_cells
 from bandscope.report.html.gallery import Gallery, gallery, kinds_shown
 from bandscope.report.html.headline import Headline, headline
@@ -59,6 +58,11 @@ class Page:
         return [(models, data) for data, models in found.items()]
 
     @property
+    def radial(self) -> bool:
+        """Whether any audit has a probe over radius; without one there is no band, and no image that tells of one."""
+        return any(audit.radial(kind) for audit in self.audits for kind in RADIAL)
+
+    @property
     def kinds(self) -> list[dict[str, str]]:
         """The kinds of telling images that there are."""
         return list(kinds_shown(self.gallery.entries))
@@ -69,6 +73,10 @@ class Page:
         return {
             "made": self.made,
             "models": [audit.to_json() for audit in self.audits],
+            "quantities": {
+                name: {"title": about.label, "low": about.low, "high": about.high}
+                for name, about in QUANTITIES.items()
+            },
             "tables": [
                 {name: values.columns(table) for name, table in audit.tables.items()} for audit in self.audits
             ],
@@ -82,6 +90,7 @@ class Page:
             "gallery": {
                 "entries": shown.entries,
                 "crops": shown.crops,
+                "pictures": shown.pictures,
                 "small": shown.small,
                 "examples": shown.examples,
                 "typical": shown.typical,
@@ -91,16 +100,15 @@ class Page:
         }
 
 
-def build(cubes: Mapping[str, xr.DataTree], *, by: str | None = None, images: ImageSource | None = None) -> Page:
+def build(audits: Sequence[Audit], images: ImageSource | None = None) -> Page:
     """Compute every table and pack every picture.
 
     Args:
-        cubes: audits by name; the first is the baseline.
-        by: groups for the explorer: "class", "imagenet", or a CSV of class,group.
+        audits: the first is the baseline.
         images: where the audited images are now, if no longer where the cubes say.
     """
-    audits = same_levels([read_audit(name, cube, by) for name, cube in cubes.items()])
-    shown = gallery(audits, [Pictures.of(audit.cube, images) for audit in audits])
+    audits = same_levels(audits)
+    shown = gallery(audits, [Pictures(audit.cube, images) for audit in audits])
     return Page(
         audits=audits,
         headline=headline(audits),
@@ -112,7 +120,7 @@ def build(cubes: Mapping[str, xr.DataTree], *, by: str | None = None, images: Im
         provenance=[(audit.name, provenance(audit)) for audit in audits],
         conventions=_conventions(audits),
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, bandscope {version('bandscope')}",
-        notes=tuple(dict.fromkeys(f"Pictures are left out. {why}" for why in shown.missing if why)),
+        notes=shown.notes,
     )
 
 

@@ -4,12 +4,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
+from bandscope.report.audit import Audit
 from bandscope.report.figures.tables import PROBE_TITLES
 from bandscope.report.html import values
-from bandscope.report.html.audit import Audit
 from bandscope.report.plain import records
+from bandscope.report.words import reaches
 
 NOTHING = "–"
 
@@ -31,20 +30,21 @@ def curve_cells(audits: Sequence[Audit]) -> list[Cells]:
 
 def reach_cells(audits: Sequence[Audit]) -> Cells:
     """Where each share of clean accuracy is reached, in cycles/image."""
-    found: dict[tuple[str, float], list[str]] = {}
+    found: dict[str, list[str]] = {}
     for place, audit in enumerate(audits):
-        for row in records(audit.tables.get("reach", pd.DataFrame())):
-            line = found.setdefault((str(row["probe"]), float(row["level"])), [NOTHING] * len(audits))
+        for row in records(audit.table("reach")):
+            name = reaches(audit.cube[str(row["probe"])].attrs, float(row["level"]))
+            line = found.setdefault(name, [NOTHING] * len(audits))
             line[place] = str(row["reason"]) or _reached(row["radius"], row["radius_ci_low"], row["radius_ci_high"])
-    rows = [(_level(*key), *line) for key, line in found.items()]
+    rows = [(name, *line) for name, line in found.items()]
     return Cells("Reach, cycles/image", ("of clean accuracy", *(audit.name for audit in audits)), tuple(rows))
 
 
 def _curve(probe: str, audits: Sequence[Audit]) -> Cells:
     found: dict[tuple[float, ...], list[str]] = {}
     for place, audit in enumerate(audits):
-        table = audit.tables.get("curves", pd.DataFrame({"probe": []}))
-        for row in records(table[table["probe"] == probe]):
+        table = audit.table("curves")
+        for row in records(table[table["probe"] == probe]) if len(table) else ():
             key = (row["low"], row["high"]) if probe.startswith("band") else (row["radius"],)
             line = found.setdefault(key, [NOTHING] * len(audits))
             ends = values.interval(row["ci_low"], row["ci_high"], scale=100)
@@ -52,11 +52,6 @@ def _curve(probe: str, audits: Sequence[Audit]) -> Cells:
     rows = [("–".join(f"{edge:g}" for edge in key), *found[key]) for key in sorted(found)]
     columns = ("cycles/image", *(f"{audit.name}, %" for audit in audits))
     return Cells(PROBE_TITLES.get(probe, probe), columns, tuple(rows))
-
-
-def _level(probe: str, level: float) -> str:
-    verb = "reaches" if probe.startswith("low_pass") else "falls to"
-    return f"{probe.replace('_', '-').capitalize()} {verb} {level:.0%}"
 
 
 def _reached(radius: float, low: float, high: float) -> str:

@@ -13,9 +13,9 @@ from bandscope import analysis
 from bandscope.analysis.telling import RANKED_BY
 from bandscope.analysis.zoom import at_zoom, scale_axis
 from bandscope.cube import status_ok
+from bandscope.report.audit import Audit
 from bandscope.report.html import values
-from bandscope.report.html.audit import Audit
-from bandscope.report.html.pictures import Pictures, packed
+from bandscope.report.html.pictures import Packed, Pictures
 from bandscope.report.plain import records
 
 EACH = {1: 6, 2: 4}  # images of a kind, by the number of audits; of more audits
@@ -38,28 +38,29 @@ class Gallery:
 
     Attributes:
         entries: one a (model, image), ready for JSON.
-        crops: data URLs of whole crops, by the key that entries name them with.
+        crops: data URLs of whole crops, by the key that entries name them with; equal ones of several audits once.
         quality: of the crops; None: lossless.
-        small: by audit, data URLs of small pictures by the image's position.
+        pictures: data URLs of small pictures, by key.
+        small: by audit, the keys of `pictures` by the image's position.
         examples: by audit and class index, the positions of its examples.
         typical: by audit, the place in `entries` of the image that stands for all; None without pictures.
-        missing: by audit, why there are no pictures; empty where there are.
+        notes: what is missing of the pictures.
     """
 
     entries: list[dict[str, Any]]
     crops: dict[str, str]
     quality: int | None
+    pictures: dict[str, str]
     small: list[dict[str, str]]
     examples: list[dict[str, list[dict[str, Any]]]]
     typical: list[int | None]
-    missing: list[str]
+    notes: tuple[str, ...]
 
 
 def gallery(audits: Sequence[Audit], pictures: Sequence[Pictures]) -> Gallery:
     """The most telling images of each audit, and examples of each class."""
     entries: list[dict[str, Any]] = []
-    crops: dict[str, np.ndarray] = {}
-    small, examples, typical = [], [], []
+    packed, small, examples, typical = Packed(), [], [], []
     for number, (audit, shown) in enumerate(zip(audits, pictures, strict=True)):
         told = _told(audit, EACH.get(len(audits), OF_MORE))
         stands_for_all = _typical(audit)
@@ -67,20 +68,24 @@ def gallery(audits: Sequence[Audit], pictures: Sequence[Pictures]) -> Gallery:
             told.setdefault(stands_for_all, [])
         place = {position: len(entries) + k for k, position in enumerate(told)}
         for position, kinds in told.items():
-            entry = _entry(audit, position, kinds) | {"model": number}
-            for k, (view, at) in enumerate(zip(entry["views"], _cubes(audit, kinds), strict=True)):
-                if (crop := shown.crop(position, at)) is not None:
-                    view["crop"] = f"{number}/{position}/{k}"
-                    crops[view["crop"]] = crop
+            cubes = _cubes(audit, kinds)
+            entry = _entry(audit, cubes, position, kinds) | {"model": number}
+            for view, crop in zip(entry["views"], shown.crops(cubes, position), strict=False):
+                view["crop"] = packed.add(crop)
             entries.append(entry)
-        has_pictures = shown.images is not None
-        typical.append(place[stands_for_all] if has_pictures and stands_for_all is not None else None)
-        chosen = _examples(audit)
-        wanted = {*told, *(row["image"] for rows in chosen.values() for row in rows)}
-        small.append({str(position): url for position, url in shown.small(sorted(wanted)).items()})
-        examples.append(chosen)
-    urls, quality = packed(crops)
-    return Gallery(entries, urls, quality, small, examples, typical, [own.missing for own in pictures])
+        typical.append(_shown(entries, None if stands_for_all is None else place[stands_for_all]))
+        examples.append(_examples(audit))
+        wanted = {*told, *(row["image"] for rows in examples[-1].values() for row in rows)}
+        crops = ((position, shown.small(position)) for position in sorted(wanted))
+        small.append({str(position): packed.add_small(crop) for position, crop in crops if crop is not None})
+    urls, quality = packed.crops()
+    notes = tuple(dict.fromkeys(own.note for own in pictures if own.note))
+    return Gallery(entries, urls, quality, packed.small, small, examples, typical, notes)
+
+
+def _shown(entries: Sequence[Mapping[str, Any]], place: int | None) -> int | None:
+    """The place, where the picture of its entry could be opened."""
+    return place if place is not None and "crop" in entries[place]["views"][0] else None
 
 
 # ---- which images
@@ -123,9 +128,9 @@ def _text(kind: str, row: Mapping[str, Any]) -> str:
         span = f"From {row['from_radius']:g} to {row['to_radius']:g} cycles/image"
         return f"{span} mostly {usurper} is on top ({share} on average)."
     if kind == "late":
-        before = f", before that {values.name(row['before'])}" if isinstance(row["before"], str) else ""
+        before = f"; before that {values.name(row['before'])} is on top" if isinstance(row["before"], str) else ""
         if "high_pass" in str(row["probe"]):
-            return f"Right for good up to {row['onset']:g} cycles/image taken away{before}."
+            return f"Right for good while no more than {row['onset']:g} cycles/image are taken away{before}."
         return f"Right for good from {row['onset']:g} cycles/image on{before}."
     if kind == "nonmonotone":
         return (
@@ -180,7 +185,7 @@ def _zoom(cube: xr.DataTree) -> float | None:
     return None if axis is None else float(cube.coords[axis])
 
 
-def _entry(audit: Audit, position: int, kinds: list[dict[str, Any]]) -> dict[str, Any]:
+def _entry(audit: Audit, cubes: Sequence[xr.DataTree], position: int, kinds: list[dict[str, Any]]) -> dict[str, Any]:
     root = audit.cube.dataset
     label = int(root["label"].values[position])
     axis = scale_axis(audit.whole)
@@ -192,7 +197,7 @@ def _entry(audit: Audit, position: int, kinds: list[dict[str, Any]]) -> dict[str
         "kinds": kinds,
         "views": [
             {"name": "" if axis is None else f"{axis.replace('_', ' ')} {_zoom(cube):g}"} | _view(cube, position)
-            for cube in _cubes(audit, kinds)
+            for cube in cubes
         ],
     }
 

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bandscope.report.audit import RADIAL, Audit
 from bandscope.report.html import values
-from bandscope.report.html.audit import Audit
+from bandscope.report.plain import records
+from bandscope.reprs import counted
 
 FEW = 3  # models that a sentence can name
 
@@ -58,6 +60,23 @@ def ninety(audit: Audit) -> Mapping[str, Any] | None:
     return None if probe is None else audit.row("reach", probe=probe, level=0.9)
 
 
+def telling_band(audit: Audit) -> Mapping[str, Any] | None:
+    """Of an audit without a probe over radius, the band that alone is worth most, or that costs most; else None."""
+    if any(audit.radial(kind) for kind in RADIAL):
+        return None
+    rows = [row for row in records(audit.table("curves")) if row["probe"] == "band_pass" and row["n"]]
+    if rows:
+        return max(rows, key=lambda row: float(row["accuracy"]))
+    rows = [row for row in records(audit.table("curves")) if row["probe"] == "band_stop" and row["n"]]
+    return min(rows, key=lambda row: float(row["accuracy"]), default=None)
+
+
+def _band(row: Mapping[str, Any]) -> str:
+    """Such as "with frequencies of 8 to 16 cycles per image alone"."""
+    edges = f"{row['low']:g} to {row['high']:g} cycles per image"
+    return f"with frequencies of {edges} alone" if row["probe"] == "band_pass" else f"without frequencies of {edges}"
+
+
 def _sentence(audits: Sequence[Audit]) -> str:
     if len(audits) == 1:
         return _one(audits[0])
@@ -65,7 +84,7 @@ def _sentence(audits: Sequence[Audit]) -> str:
     if len(known) < len(audits) or len(audits) > FEW:
         low, high = (min(known.values()), max(known.values())) if known else (0, 0)
         where = f" reach 90 % of their clean accuracy at {low:.0f} to {high:.0f} cycles/image" if known else ""
-        return f"{len(known) or len(audits)} of {len(audits)} audits{where or ' side by side'}"
+        return f"{len(known)} of {len(audits)} audits{where}" if known else f"{len(audits)} audits side by side"
     first, *rest = (f"{values.name(name)} at {radius:.1f}" for name, radius in known.items())
     others = ", ".join([first + " cycles/image", *rest[:-1]])
     return f"90 % of clean accuracy is reached by {others} and by {rest[-1]}"
@@ -76,7 +95,9 @@ def _one(audit: Audit) -> str:
     if clean is None or clean["reason"]:
         return f"{values.name(audit.name)}: no image counts"
     if row is None or row["reason"]:
-        return f"{values.name(audit.name)} is right on {values.percent(clean['accuracy'])} of its images"
+        told = telling_band(audit)
+        share = "" if told is None else f", and on {values.percent(told['accuracy'])} {_band(told)}"
+        return f"{values.name(audit.name)} is right on {values.percent(clean['accuracy'])} of its images{share}"
     return (
         f"{values.name(audit.name)} reaches 90 % of its accuracy with spatial frequencies up to "
         f"{row['radius']:.1f} cycles per image"
@@ -85,6 +106,9 @@ def _one(audit: Audit) -> str:
 
 def _meaning(audit: Audit) -> str:
     row = ninety(audit)
+    if told := telling_band(audit):
+        worth = "No other band alone is worth more" if told["probe"] == "band_pass" else "No other band costs more"
+        return f"{worth}. This audit looks at bands only: it has no low-pass or high-pass over radius."
     if row is None:
         return "There is no low-pass probe in this audit, so nothing is said of where accuracy is reached."
     if row["reason"]:
@@ -92,7 +116,7 @@ def _meaning(audit: Audit) -> str:
     height, width = audit.cube.attrs["preprocess"]["size"]
     return (
         f"In its crop of {height} × {width} pixels one such wave is {audit.side / row['radius']:.1f} pixels long, "
-        "light and dark together. All detail finer than that can be removed for a tenth of the accuracy."
+        "light and dark together. All detail finer than that can be removed at the cost of a tenth of the accuracy."
     )
 
 
@@ -103,10 +127,15 @@ def _meanings(audits: Sequence[Audit]) -> str:
         if (row := ninety(audit)) and not row["reason"]
     ]
     if not lengths:
-        return ""
+        shares = [
+            f"{values.name(audit.name)} is right on {values.percent(told['accuracy'])} {_band(told)}"
+            for audit in audits
+            if (told := telling_band(audit))
+        ]
+        return f"{'; '.join(shares)}." if shares else ""
     return (
         f"One such wave, light and dark together, is {'; '.join(lengths)}. All detail finer than that can be "
-        "removed for a tenth of the accuracy."
+        "removed at the cost of a tenth of the accuracy."
     )
 
 
@@ -120,6 +149,9 @@ def figures(audit: Audit) -> tuple[Figure, ...]:
     high = audit.radial("high_pass")
     if high and (row := audit.row("reach", probe=high, level=0.5)):
         found.append(_radius(row, "half of it, with frequencies above"))
+    if told := telling_band(audit):
+        ends = values.interval(told["ci_low"], told["ci_high"], scale=100)
+        found.append(Figure(_band(told), f"{100 * told['accuracy']:.1f}", "%", f"{ends} %"))
     return tuple(found)
 
 
@@ -129,7 +161,7 @@ def _clean(audit: Audit) -> Figure:
     if row is None or row["reason"]:
         return Figure(what, "–", note=str(row["reason"]) if row else "no images")
     ends = values.interval(row["ci_low"], row["ci_high"], scale=100)
-    of = values.count(audit.images, "image")
+    of = counted(audit.images, "image")
     return Figure(what, f"{100 * row['accuracy']:.1f}", "%", f"{ends} %", of)
 
 
@@ -153,7 +185,7 @@ def _warnings(audit: Audit, *, several: bool) -> list[str]:
     status = audit.cube.dataset["status"].values
     waiting, total = int((status == "").sum()), len(status)
     failed = total - audit.images - waiting
-    parts = [f"{values.count(waiting, 'image')} not computed yet: run the audit again"] * bool(waiting)
-    parts += [f"{values.count(failed, 'image')} failed"] * bool(failed)
+    parts = [f"{counted(waiting, 'image')} not computed yet: run the audit again"] * bool(waiting)
+    parts += [f"{counted(failed, 'image')} failed"] * bool(failed)
     where = f"{values.name(audit.name)}: " * several
     return [f"{where}of {total:,} images, {part}. They are left out of every number here." for part in parts]

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from bandscope.report.audit import Audit
 from bandscope.report.choice import choice_lines
-from bandscope.report.html.audit import Audit
 
 Pairs = list[tuple[str, str]]
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from bandscope.report.html.audit import MOST_IMAGES
+from bandscope.report.audit import MOST_IMAGES
 from bandscope.report.html.build import Page
 
 PACKAGE = "bandscope.report.html"

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
+from bandscope.analysis.zoom import scale_axis
+from bandscope.report.audit import Audit
 from bandscope.report.html import values
-from bandscope.report.html.audit import Audit
 from bandscope.report.plain import records
-from bandscope.report.summary import FOLLOWS
+from bandscope.report.words import FOLLOWS
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,7 @@ class Law:
 
 def laws(audits: Sequence[Audit]) -> list[Law]:
     """The scale law of all images of each audit, under each probe."""
-    return [
-        _law(audit.name, row) for audit in audits for row in records(audit.tables.get("scale_law", pd.DataFrame()))
-    ]
+    return [_law(audit.name, row) for audit in audits for row in records(audit.table("scale_law"))]
 
 
 def surfaces(audits: Sequence[Audit]) -> list[dict[str, Any]]:
@@ -58,7 +56,7 @@ def _law(model: str, row: dict[str, Any]) -> Law:
 
 
 def _surface(number: int, audit: Audit, probe: str) -> dict[str, Any]:
-    axis = audit.to_json()["axis"]
+    axis = scale_axis(audit.whole)
     table = audit.tables["scale_surface"]
     table = table[table["probe"] == probe]
     points = audit.tables["scale_points"]

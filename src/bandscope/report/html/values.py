@@ -47,8 +47,3 @@ def name(text: object) -> str:
     line = " ".join(str(text).split())
     short = line if len(line) <= LONGEST else line[: LONGEST - 1].rstrip() + "…"
     return f"{ISOLATE}{short}{END}"
-
-
-def count(number: int, noun: str, plural: str = "") -> str:
-    """Such as "1 image" or "1,500 images"."""
-    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

@@ -1,13 +1,14 @@
 """Cubes in, a file out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import xarray as xr
 
 from bandscope.datasets import ImageSource
-from bandscope.report.files import write_text
+from bandscope.files import write_text
+from bandscope.report.audit import Audit, read_audit
 from bandscope.report.html.build import build
 from bandscope.report.html.render import render
 
@@ -40,7 +41,12 @@ def write_report(
     Raises:
         InputError: the groups are not possible. StoreError: the file cannot be written.
     """
-    page = build(cubes, by=by, images=images)
+    return write_page([read_audit(name, cube, by) for name, cube in cubes.items()], path, images=images)
+
+
+def write_page(audits: Sequence[Audit], path: Path, *, images: ImageSource | None = None) -> Written:
+    """`write_report` of audits whose tables may have been computed already."""
+    page = build(audits, images)
     text = render(page)
     write_text(path, text, "--out")
     return Written(path, len(text.encode()), page.notes)

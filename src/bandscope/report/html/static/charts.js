@@ -45,8 +45,11 @@ function layout(more = {}) {
 }
 
 function plot(holder, traces, shown) {
+  if (!holder.data) holder.replaceChildren(); // of a text in its place
   const size = printing ? { width: holder.clientWidth } : { autosize: true }; // paper is laid out once, at once
-  return Plotly.react(holder, traces, { ...shown, ...size }, CONFIG);
+  const done = Plotly.react(holder, traces, { ...shown, ...size }, CONFIG);
+  holder.querySelector(".plot-container")?.setAttribute("aria-hidden", "true"); // the holder's name says what it is
+  return done;
 }
 
 // ---- the axis that all radii share
@@ -59,9 +62,10 @@ const UNITS = {
 
 const unit = () => chosen("unit") || "image";
 
-function radiusAxis(radii, side) {
+/** The axis of places that are in its unit already. */
+function radiusAxis(places) {
   const of = UNITS[unit()];
-  const values = radii.map((radius) => of.value(radius, side)).filter((value) => known(value) && value >= 0);
+  const values = places.filter((value) => known(value) && value >= 0);
   const high = Math.max(...values);
   if (unit() !== "octave") return axis(of.title, { range: [0, high * 1.02], hoverformat: ".4~g", rangemode: "tozero" });
   const low = Math.min(...values);
@@ -116,20 +120,28 @@ const upright = (x, colour) => ({
   type: "line", yref: "paper", y0: 0, y1: 1, x0: x, x1: x, line: { color: colour, width: 1.5 },
 });
 
-const QUANTITIES = {
-  accuracy: { title: "top-1 accuracy (%)", low: "ci_low", high: "ci_high", clean: "accuracy" },
-  relative: { title: "top-1 accuracy (% of clean)", low: "relative_ci_low", high: "relative_ci_high" },
-  top5: { title: "top-5 accuracy (%)", low: "top5_ci_low", high: "top5_ci_high", clean: "top5" },
-  probability: { title: "mean label probability (%)", low: "probability_ci_low", high: "probability_ci_high" },
-};
+const edgesOf = (table, row) => `${general(table.low[row])}–${general(table.high[row])}`;
 
-/** The series of one curve out of a table of `curves`, in percent. */
-function seriesOf(table, rows, quantity, side, look) {
-  const about = QUANTITIES[quantity];
+/** Every band that these rows of tables have, from low to high. */
+function bandNames(parts) {
+  const found = new Map();
+  parts.forEach(([table, rows]) => rows.forEach((row) => found.set(edgesOf(table, row), [table.low[row], table.high[row]])));
+  return [...found].sort(([, a], [, b]) => a[0] - b[0] || a[1] - b[1]).map(([name]) => name);
+}
+
+const bandAxis = (names) => axis("band (cycles/image)", {
+  tickvals: names.map((_, k) => k), ticktext: names, range: [-0.5, names.length - 0.5],
+});
+
+/** Where rows of a table lie on the axis: at their radius, or at the place of their band among `names`. */
+const placesOf = (table, rows, side, names) => rows.map((row) =>
+  (names ? names.indexOf(edgesOf(table, row)) : UNITS[unit()].value(table.radius[row], side)));
+
+/** The series of one curve out of a table of `curves`, in percent, at places `x`. */
+function seriesOf(table, rows, quantity, x, look) {
+  const about = data.quantities[quantity];
   const cut = (column) => rows.map((row) => (known(table[column][row]) ? 100 * table[column][row] : null));
   const [y, low, high] = [quantity, about.low, about.high].map(cut);
-  const banded = table.low && known(table.low[rows[0]]);
-  const x = rows.map((row, k) => (banded ? k : UNITS[unit()].value(table.radius[row], side)));
   const texts = y.map((value, k) => (known(value) ? `${fixed(value)} %${known(low[k]) ? ` (${between(low[k], high[k])})` : ""}` : ""));
   return { x, y, low, high, texts, ...look };
 }

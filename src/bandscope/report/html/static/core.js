@@ -119,6 +119,28 @@ function fill(select, pairs) {
   if (pairs.some(([value]) => String(value) === before)) select.value = before;
 }
 
+/** One tab stop for many buttons: arrows, Home and End move among those that match. */
+function rove(holder, selector) {
+  holder.addEventListener("keydown", (event) => {
+    const all = [...holder.querySelectorAll(selector)];
+    const at = all.indexOf(event.target);
+    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: all.length - 1 }[event.key];
+    if (at < 0 || to === undefined) return;
+    event.preventDefault();
+    all[Math.min(Math.max(to, 0), all.length - 1)].focus();
+  });
+  holder.addEventListener("focusin", (event) => {
+    if (event.target.matches(selector)) tabStop(holder, selector, event.target);
+  });
+}
+
+function tabStop(holder, selector, wanted) {
+  holder.querySelectorAll(selector).forEach((one) => { one.tabIndex = one === wanted ? 0 : -1; });
+}
+
+/** The data URL of a small picture; undefined where there is none. */
+const smallPicture = (model, image) => data.gallery.pictures[data.gallery.small[model][image]];
+
 const radialProbes = (model) => data.models[model].probes.filter((probe) => probe.radial);
 const probePairs = (model) => radialProbes(model).map((probe) => [probe.name, probe.title]);
 
@@ -208,7 +230,7 @@ function listDownloads() {
   }
   byId("everything").addEventListener("click", () => {
     const { gallery, ...rest } = data;
-    const { crops, small, ...images } = gallery; // pictures are no data
+    const { crops, pictures, small, ...images } = gallery; // pictures are no data
     save(`${fileName(data.models.map((model) => model.name).join("-"))}.json`, "application/json",
       JSON.stringify({ ...rest, gallery: images }));
   });

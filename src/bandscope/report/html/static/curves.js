@@ -15,7 +15,7 @@ function drawCurves() {
     for (const probe of allProbes()) {
       holder.append(element("figure", { class: "panel" },
         element("figcaption", {}, element("strong", {}, probe.title), probe.detail ? ` ${probe.detail}` : ""),
-        element("div", { class: "chart curve", id: `curve-${probe.name}`, role: "img", "aria-label": `${probe.title}: accuracy over radius; its values are in the table below` })));
+        element("div", { class: "chart", id: `curve-${probe.name}`, role: "img", "aria-label": `${probe.title}: accuracy over radius; its values are in the table below` })));
     }
   }
   allProbes().forEach(drawCurve);
@@ -23,35 +23,27 @@ function drawCurves() {
 
 function drawCurve(probe) {
   const quantity = chosen("quantity");
-  const traces = [];
-  const shapes = [];
-  let radii = [];
-  let names = null;
-  let side = 1;
-  let most = 100;
-  data.models.forEach((model, k) => {
-    const table = tableOf(k, "curves");
-    const rows = table && !hidden.has(k) ? rowsWhere(table, { probe: probe.name }) : [];
-    if (!rows.length) return;
-    const series = seriesOf(table, rows, quantity, model.side, {
-      name: data.models.length > 1 ? model.name : "", colour: modelColour(k), dash: modelDash(k),
+  const shown = data.models.map((model, k) => [k, tableOf(k, "curves")])
+    .filter(([k, table]) => table && !hidden.has(k))
+    .map(([k, table]) => [k, table, rowsWhere(table, { probe: probe.name })])
+    .filter(([, , rows]) => rows.length);
+  const names = probe.radial ? null : bandNames(shown.map(([, table, rows]) => [table, rows]));
+  const series = shown.map(([k, table, rows]) => {
+    const { name, side } = data.models[k];
+    return seriesOf(table, rows, quantity, placesOf(table, rows, side, names), {
+      name: data.models.length > 1 ? name : "", colour: modelColour(k), dash: modelDash(k),
     });
-    traces.push(...(probe.radial ? curveTraces(series) : [barTrace(series)]));
-    side = unit() === "pixel" ? Math.min(side === 1 ? model.side : side, model.side) : model.side;
-    most = Math.max(most, ...series.y.filter(known), ...series.high.filter(known));
-    if (probe.radial) radii = radii.concat(rows.map((row) => table.radius[row]));
-    else names = rows.map((row) => `${general(table.low[row])}–${general(table.high[row])}`);
-    const clean = quantity === "relative" ? 1 : QUANTITIES[quantity].clean && tableOf(k, "clean")[QUANTITIES[quantity].clean][0];
-    if (known(clean)) shapes.push(flat(100 * clean, modelColour(k)));
   });
-  const chance = 100 / data.models[0].classes;
-  if (quantity === "accuracy") shapes.push(flat(chance, css("--faint"), "solid"));
-  const xaxis = probe.radial && radii.length
-    ? radiusAxis(radii, side)
-    : axis("band (cycles/image)", names ? { tickvals: names.map((_, k) => k), ticktext: names, range: [-0.5, names.length - 0.5] } : {});
-  if (probe.radial) xaxis.unifiedhovertitle = { text: hoverTitle() };
-  plot(byId(`curve-${probe.name}`), traces, layout({
-    xaxis, yaxis: axis(QUANTITIES[quantity].title, { range: [0, Math.min(most * 1.03, 180)] }), shapes,
+  const most = Math.max(100, ...series.flatMap((own) => [...own.y, ...own.high]).filter(known));
+  const shapes = shown
+    .map(([k]) => [k, quantity === "relative" ? 1 : tableOf(k, "clean")[quantity]?.[0]])
+    .filter(([, clean]) => known(clean)).map(([k, clean]) => flat(100 * clean, modelColour(k)));
+  if (quantity === "accuracy") shapes.push(flat(100 / data.models[0].classes, css("--faint"), "solid"));
+  const xaxis = names ? bandAxis(names) : {
+    ...radiusAxis(series.flatMap((own) => own.x)), unifiedhovertitle: { text: hoverTitle() },
+  };
+  plot(byId(`curve-${probe.name}`), series.flatMap(probe.radial ? curveTraces : barTrace), layout({
+    xaxis, yaxis: axis(data.quantities[quantity].title, { range: [0, Math.min(most * 1.03, 180)] }), shapes,
     hovermode: "x unified", height: 330,
   }));
 }
@@ -61,7 +53,6 @@ function drawHero() {
   const traces = [];
   const shapes = [];
   const notes = [];
-  let radii = [];
   data.models.forEach((model, k) => {
     const table = tableOf(k, "curves");
     for (const kind of ["low_pass", "high_pass"]) {
@@ -70,9 +61,8 @@ function drawHero() {
       const rows = rowsWhere(table, { probe: probe.name });
       const dash = kind === "low_pass" ? "solid" : "dash";
       const name = data.models.length > 1 ? `${model.name}, ${probe.title}` : probe.title;
-      const series = seriesOf(table, rows, "accuracy", model.side, { name, colour: modelColour(k), dash, marker: 0, width: 2.4 });
+      const series = seriesOf(table, rows, "accuracy", placesOf(table, rows, model.side), { name, colour: modelColour(k), dash, marker: 0, width: 2.4 });
       traces.push(...curveTraces(series));
-      radii = radii.concat(rows.map((row) => table.radius[row]));
       if (k === 0) notes.push(curveName(series, probe.title));
     }
     const reach = tableOf(k, "reach");
@@ -86,10 +76,25 @@ function drawHero() {
         hovertemplate: `90 % of clean at ${fixed(reach.radius[at])} cycles/image<extra></extra>` });
     }
   });
-  if (!radii.length) return;
+  if (!traces.length) return drawHeroBands();
   plot(byId("hero-chart"), traces, layout({
-    xaxis: radiusAxis(radii, data.models[0].side), yaxis: axis("accuracy (%)", { range: [0, 104] }), shapes, annotations: notes,
+    xaxis: radiusAxis(traces.flatMap((trace) => trace.x)), yaxis: axis("accuracy (%)", { range: [0, 104] }), shapes, annotations: notes,
     hovermode: "closest", height: 310, margin: { l: 48, r: 8, t: 6, b: 44 },
+  }));
+}
+
+/** Without a probe over radius, the bars of the first probe over bands. */
+function drawHeroBands() {
+  const probe = allProbes()[0];
+  const shown = data.models.map((model, k) => [k, tableOf(k, "curves")]).filter(([, table]) => table)
+    .map(([k, table]) => [k, table, rowsWhere(table, { probe: probe.name })]);
+  const names = bandNames(shown.map(([, table, rows]) => [table, rows]));
+  const traces = shown.map(([k, table, rows]) => barTrace(seriesOf(table, rows, "accuracy", placesOf(table, rows, 1, names), {
+    name: data.models.length > 1 ? `${data.models[k].name}, ${probe.title}` : probe.title, colour: modelColour(k),
+  })));
+  plot(byId("hero-chart"), traces, layout({
+    xaxis: bandAxis(names), yaxis: axis(`${probe.title}: accuracy (%)`, { range: [0, 104] }), hovermode: "x unified",
+    height: 310, margin: { l: 48, r: 8, t: 6, b: 44 },
   }));
 }
 
@@ -124,16 +129,15 @@ function drawDifferences() {
       const model = data.models.findIndex((one) => one.name === item.b);
       const points = (column) => item[column].map((value) => (known(value) ? 100 * value : null));
       const [y, low, high] = ["difference", "difference_ci_low", "difference_ci_high"].map(points);
-      const traces = curveTraces({
+      return curveTraces({
         name: item.b, colour: modelColour(model), dash: modelDash(model), y, low, high, marker: 7,
         x: item.radius.map((radius) => UNITS[unit()].value(radius, side)),
         symbol: item.p_adjusted.map((p) => (p < 0.05 ? "circle" : "circle-open")),
         texts: y.map((value, k) => `${value > 0 ? "+" : ""}${fixed(value)} points (${between(low[k], high[k])})`),
       });
-      return traces;
     });
     plot(byId(`difference-${probe}`), traces, layout({
-      xaxis: { ...radiusAxis(own.flatMap((item) => item.radius), side), unifiedhovertitle: { text: hoverTitle() } },
+      xaxis: { ...radiusAxis(traces.flatMap((trace) => trace.x)), unifiedhovertitle: { text: hoverTitle() } },
       yaxis: axis("difference (points)"), shapes: [flat(0, css("--ink"), "solid")], hovermode: "x unified", height: 290,
     }));
   }

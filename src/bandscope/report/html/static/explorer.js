@@ -4,16 +4,19 @@ const COLUMNS = [
   { key: "group", title: "Name", text: true },
   { key: "n", title: "Images", show: (row) => row.n.toLocaleString("en") },
   { key: "accuracy", title: "Clean %", show: (row) => fixed(known(row.accuracy) ? 100 * row.accuracy : null), low: "accuracy_ci_low", high: "accuracy_ci_high", scale: 100 },
-  { key: "r10", title: "r10" },
-  { key: "r50", title: "r50", low: "r50_ci_low", high: "r50_ci_high" },
-  { key: "r90", title: "r90" },
-  { key: "width", title: "Width" },
-  { key: "octaves", title: "Octaves", digits: 2 },
-  { key: "fall", title: "Fall %", show: (row) => (known(row.fall) ? `${fixed(100 * row.fall)}${row.conflict ? " !" : ""}` : "–"), low: "fall_ci_low", high: "fall_ci_high", scale: 100 },
-  { key: "usurper", title: "Taken over by", text: true },
+  { key: "r10", title: "r10", radial: true, about: "where the curve has done 10 % of its rise or fall, in cycles/image" },
+  { key: "r50", title: "r50", radial: true, about: "centre of the band, in cycles/image", low: "r50_ci_low", high: "r50_ci_high" },
+  { key: "r90", title: "r90", radial: true, about: "where the curve has done 90 % of its rise or fall, in cycles/image" },
+  { key: "width", title: "Width", radial: true, about: "r90 minus r10, in cycles/image" },
+  { key: "octaves", title: "Octaves", radial: true, about: "width of the band in octaves: doublings from r10 to r90", digits: 2 },
+  { key: "fall", title: "Fall %", radial: true, about: "accuracy lost beyond the peak of the curve, in points; ! where its interval excludes 0", show: (row) => (known(row.fall) ? `${fixed(100 * row.fall)}${row.conflict ? " !" : ""}` : "–"), low: "fall_ci_low", high: "fall_ci_high", scale: 100 },
+  { key: "usurper", title: "Taken over by", radial: true, about: "the class that most often takes the top place once its label had it", text: true },
 ];
 
 const explorer = { sort: "r50", falling: true, rows: [], open: null };
+
+/** The columns of this audit: without a probe over radius there is no band. */
+const columnsNow = () => COLUMNS.filter((column) => !column.radial || byId("explorer-probe").value);
 
 const level = () => data.models[picked("explorer-model")].levels[Number(chosen("level") || 0)];
 
@@ -31,7 +34,7 @@ function groupRows(model, noun, probe) {
     const conflict = rowsOf(model, `conflicts_by_${noun}`, probe, key)[0];
     const usurper = rowsOf(model, `usurpers_by_${noun}`, probe, key)[0];
     return {
-      ...row, key, name: names.get(row.group) > 1 ? `${row.group} [${row.class_index}]` : row.group,
+      accuracy_ci_low: row.ci_low, accuracy_ci_high: row.ci_high, ...row, key, name: names.get(row.group) > 1 ? `${row.group} [${row.class_index}]` : row.group,
       ...(conflict === undefined ? {} : { fall: conflicts.fall[conflict], fall_ci_low: conflicts.fall_ci_low[conflict], fall_ci_high: conflicts.fall_ci_high[conflict], conflict: conflicts.conflict[conflict] }),
       usurper: usurper === undefined ? null : usurpers.usurper[usurper],
     };
@@ -50,13 +53,13 @@ function sorted(rows, key, falling) {
 }
 
 function drawHead() {
-  const cells = COLUMNS.map((column) => {
+  const cells = columnsNow().map((column) => {
     const now = explorer.sort === column.key;
     return element(
       "th",
       { scope: "col", class: column.text ? "" : "number", "aria-sort": now ? (explorer.falling ? "descending" : "ascending") : "none" },
       element("button", {
-        type: "button", class: "sort", "data-key": column.key,
+        type: "button", class: "sort", "data-key": column.key, title: column.about || "",
         onclick: () => {
           explorer.falling = now ? !explorer.falling : !column.text;
           explorer.sort = column.key;
@@ -64,7 +67,7 @@ function drawHead() {
           drawRows();
           document.querySelector(`#explorer-table button[data-key="${column.key}"]`).focus();
         },
-      }, column.title, element("span", { class: "arrow", "aria-hidden": "true" }, now ? (explorer.falling ? " ↓" : " ↑") : "")),
+      }, column.title, element("span", { "aria-hidden": "true" }, now ? (explorer.falling ? " ↓" : " ↑") : "")),
     );
   });
   document.querySelector("#explorer-table thead").replaceChildren(element("tr", {}, ...cells));
@@ -73,7 +76,7 @@ function drawHead() {
 function cell(column, row) {
   if (column.key === "group") {
     return element("th", { scope: "row" }, element("button", {
-      type: "button", class: "open", title: row.name, "aria-controls": "detail", "data-key": String(row.key),
+      type: "button", class: "open", title: row.name, "aria-controls": "detail", "data-key": String(row.key), tabIndex: -1,
       onclick: () => openDetail(row.key, true),
     }, nameOf(row.name)));
   }
@@ -87,13 +90,16 @@ function cell(column, row) {
 function drawRows() {
   const wanted = byId("search").value.trim().toLowerCase();
   const found = explorer.rows.filter((row) => row.name.toLowerCase().includes(wanted));
+  const columns = columnsNow();
   const rows = sorted(found, explorer.sort, explorer.falling).map((row) => element(
     "tr",
     { "data-key": String(row.key), class: row.key === explorer.open ? "now" : "", onclick: (event) => { if (!event.target.closest("button")) openDetail(row.key, false); } },
-    ...COLUMNS.map((column) => cell(column, row)),
+    ...columns.map((column) => cell(column, row)),
   ));
-  if (!rows.length) rows.push(element("tr", {}, element("td", { colSpan: COLUMNS.length, class: "none" }, "Nothing has this name.")));
-  document.querySelector("#explorer-table tbody").replaceChildren(...rows);
+  if (!rows.length) rows.push(element("tr", {}, element("td", { colSpan: columns.length, class: "none" }, "Nothing has this name.")));
+  const body = document.querySelector("#explorer-table tbody");
+  body.replaceChildren(...rows);
+  tabStop(body, ".open", body.querySelector(".now .open") || body.querySelector(".open"));
   byId("found").textContent = `${found.length.toLocaleString("en")} of ${explorer.rows.length.toLocaleString("en")} ${level().plural}`;
 }
 
@@ -133,8 +139,14 @@ function openFromChart(model, levelNumber, key) {
 }
 
 function startExplorer() {
-  const probes = () => fill(byId("explorer-probe"), probePairs(picked("explorer-model")));
+  const probes = () => {
+    const pairs = probePairs(picked("explorer-model"));
+    fill(byId("explorer-probe"), pairs);
+    byId("explorer-probe").parentElement.hidden = !pairs.length;
+    if (!pairs.length && COLUMNS.find((column) => column.key === explorer.sort).radial) explorer.sort = "accuracy";
+  };
   probes();
+  rove(document.querySelector("#explorer-table tbody"), ".open");
   byId("search").addEventListener("input", drawRows);
   byId("explorer-probe").addEventListener("change", readRows);
   whenPicked("explorer-model", () => { probes(); readRows(); });

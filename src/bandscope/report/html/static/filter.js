@@ -158,8 +158,9 @@ const spectra = new Map();
 
 /** The spectrum of a crop, computed when it is first shown. */
 function cropSpectrum(key, model) {
-  if (!spectra.has(key)) {
-    spectra.set(key, new Promise((resolve, reject) => {
+  const id = `${model}/${key}`; // models may normalise the same crop differently
+  if (!spectra.has(id)) {
+    spectra.set(id, new Promise((resolve, reject) => {
       const image = new Image();
       image.onload = () => {
         const canvas = element("canvas", { width: image.naturalWidth, height: image.naturalHeight });
@@ -172,7 +173,7 @@ function cropSpectrum(key, model) {
       image.src = data.gallery.crops[key];
     }));
   }
-  return spectra.get(key);
+  return spectra.get(id);
 }
 
 async function paint(canvas, key, model, probe, radius) {

@@ -22,11 +22,19 @@ function cellEdges(centres, log) {
 function edgesAxis(edges) {
   const log = unit() === "octave";
   const more = log ? {} : { range: [edges[0], edges.at(-1)] };
-  const made = radiusAxis(edges.map((edge) => Math.max(edge, log ? 1e-9 : 0)), 1);
-  return { ...made, title: { ...made.title, text: UNITS[unit()].title }, showgrid: false, ...more };
+  return { ...radiusAxis(edges), showgrid: false, ...more };
 }
 
 // ---- groups x radius
+
+const map = { model: 0, rows: [], cells: [], radii: [], edges: [], at: null }; // what is drawn, and the cell in focus
+
+/** What a cell says: its name, its radius, its accuracy; `end` between the parts. */
+function cellText(row, cell, end) {
+  const table = tableOf(map.model, `curves_by_${data.models[map.model].levels[0].noun}`);
+  const found = withInterval(table.accuracy[cell], table.ci_low[cell], table.ci_high[cell], 1, 100);
+  return [`radius ${general(table.radius[cell])} cycles/image`, `${found} % of ${row.n} image${row.n === 1 ? "" : "s"}`].join(end);
+}
 
 function drawMap() {
   const model = picked("map-model");
@@ -34,25 +42,24 @@ function drawMap() {
   const probe = byId("map-probe").value;
   const holder = byId("map-chart");
   const table = tableOf(model, `curves_by_${noun}`);
-  if (!table || !probe) {
-    holder.replaceChildren("There is no probe over radius.");
-    return;
-  }
+  if (!table || !probe) return sayInstead(holder, "This audit has no probe over radius.");
   const order = byId("map-order").value;
   const rows = sorted(groupRows(model, noun, probe), order, order === "accuracy").reverse();
   const { side } = data.models[model];
-  const cells = rows.map((row) => rowsOf(model, `curves_by_${noun}`, probe, row.key));
+  const all = rows.map((row) => rowsOf(model, `curves_by_${noun}`, probe, row.key));
   const log = unit() === "octave";
-  const use = (cells[0] || []).filter((at) => !log || table.radius[at] > 0).map((at) => cells[0].indexOf(at));
-  const radii = use.map((k) => table.radius[cells[0][k]]);
+  const use = (all[0] || []).map((_, k) => k).filter((k) => !log || table.radius[all[0][k]] > 0);
+  const cells = all.map((row) => use.map((k) => row[k]));
+  const radii = (cells[0] || []).map((at) => table.radius[at]);
   const edges = cellEdges(radii.map((radius) => UNITS[unit()].value(radius, side)), log);
+  Object.assign(map, { model, rows, cells, radii, edges, at: null });
   const few = rows.length <= FEW_ROWS;
   const narrow = window.innerWidth < 700;
   const names = rows.map((row) => plotText(row.name, narrow ? 16 : 30));
   const traces = [{
     type: "heatmap", x: edges, y: rows.map((_, k) => k), zmin: 0, zmax: 100, colorscale: VIRIDIS,
-    z: cells.map((row) => use.map((k) => (known(table.accuracy[row[k]]) ? 100 * table.accuracy[row[k]] : null))),
-    customdata: cells.map((row, k) => use.map((c) => `${plotText(rows[k].name)}<br>radius ${general(table.radius[row[c]])} cycles/image<br>${withInterval(table.accuracy[row[c]], table.ci_low[row[c]], table.ci_high[row[c]], 1, 100)} % of ${rows[k].n}`)),
+    z: cells.map((row) => row.map((at) => (known(table.accuracy[at]) ? 100 * table.accuracy[at] : null))),
+    customdata: cells.map((row, k) => row.map((at) => `${plotText(rows[k].name)}<br>${cellText(rows[k], at, "<br>")}`)),
     hovertemplate: "%{customdata}<extra></extra>", colorbar: colourBar("accuracy (%)"), ygap: few ? 1 : 0,
   }, ...bandMarks(rows, side, few)];
   const height = few ? Math.max(200, 22 * rows.length + 70) : 720;
@@ -61,10 +68,39 @@ function drawMap() {
     yaxis: axis(few ? "" : `${rows.length} ${data.models[model].levels[0].plural}`, {
       tickvals: few ? rows.map((_, k) => k) : [], ticktext: names, showgrid: false, range: [-0.5, rows.length - 0.5], automargin: true,
     }),
-    height, margin: { l: 40, r: 8, t: 6, b: 48 }, hovermode: "closest",
+    height, margin: { l: 40, r: 8, t: 6, b: 48 }, hovermode: "closest", shapes: [],
   }));
   holder.removeAllListeners?.("plotly_click");
   holder.on?.("plotly_click", (event) => openFromChart(model, 0, rows[Math.round(event.points[0].y)].key));
+}
+
+/** The keys of the map: arrows, Home and End move over its cells, Enter opens the row in the table. */
+function moveOnMap(event) {
+  const { rows, radii } = map;
+  const [row, column] = map.at || [rows.length - 1, 0];
+  const moves = { ArrowUp: [row + 1, column], ArrowDown: [row - 1, column], ArrowLeft: [row, column - 1], ArrowRight: [row, column + 1], Home: [rows.length - 1, column], End: [0, column] };
+  if (!rows.length || !radii.length) return;
+  if (event.key === "Enter") {
+    event.preventDefault();
+    openFromChart(map.model, 0, rows[row].key);
+  } else if (moves[event.key]) {
+    event.preventDefault();
+    const within = (at, count) => Math.min(Math.max(at, 0), count - 1);
+    markOnMap(within(moves[event.key][0], rows.length), within(moves[event.key][1], radii.length));
+  }
+}
+
+function markOnMap(row, column) {
+  map.at = [row, column];
+  byId("map-says").replaceChildren(nameOf(map.rows[row].name), `: ${cellText(map.rows[row], map.cells[row][column], ", ")}.`);
+  Plotly.relayout(byId("map-chart"), { shapes: [{
+    type: "rect", x0: map.edges[column], x1: map.edges[column + 1], y0: row - 0.5, y1: row + 0.5, line: { color: "#ff3b3b", width: 2.5 },
+  }] });
+}
+
+function leaveMap() {
+  byId("map-says").replaceChildren();
+  if (map.at) Plotly.relayout(byId("map-chart"), { shapes: [] });
 }
 
 function bandMarks(rows, side, few) {
@@ -86,6 +122,10 @@ function bandMarks(rows, side, few) {
 
 // ---- band against accuracy
 
+const MARGINS = { x: 64, y: 54 }; // of `layout`, both sides together
+const BANDS_HEIGHT = 460;
+const LETTER = { width: 6.3, height: 15 }; // at most, of names in charts, in pixels
+const SIDES = [["top right", 0, -1], ["bottom right", 0, 1], ["top left", -1, -1], ["bottom left", -1, 1], ["middle right", 0, 0], ["middle left", -1, 0]];
 const SPANS = { r50: "centre r50 of the band (cycles/image)", width: "width of the band (cycles/image)", octaves: "width of the band (octaves)" };
 
 function drawBands() {
@@ -95,8 +135,8 @@ function drawBands() {
   const quantity = byId("bands-quantity").value;
   const holder = byId("bands-chart");
   const table = tableOf(model, `band_accuracy_by_${noun}`);
-  const rows = groupRows(model, noun, probe).filter((row) => known(row[quantity]) && known(row.accuracy));
-  byId("bands-result").textContent = associationText(table, probe, quantity, plural);
+  const rows = !probe ? [] : groupRows(model, noun, probe).filter((row) => known(row[quantity]) && known(row.accuracy));
+  byId("bands-result").textContent = probe ? associationText(table, probe, quantity, plural) : "This audit has no probe over radius.";
   holder.hidden = !rows.length;
   if (!rows.length) return;
   const colour = modelColour(model);
@@ -107,27 +147,41 @@ function drawBands() {
   const few = rows.length <= FEW_ROWS;
   const bars = few ? { error_x: errors(quantity, `${quantity}_ci_low`, `${quantity}_ci_high`), error_y: errors("accuracy", "accuracy_ci_low", "accuracy_ci_high", 100) } : {};
   const named = rows.length <= NAMED_POINTS && window.innerWidth >= 700;
+  const across = [0, 1.04 * Math.max(...rows.map((row) => (few && known(row[`${quantity}_ci_high`]) ? row[`${quantity}_ci_high`] : row[quantity])))];
+  const up = [Math.max(0, 100 * Math.min(...rows.map((row) => (few ? row.accuracy_ci_low : row.accuracy))) - 4), 101.5];
+  const names = named ? namesBeside(rows.map((row) => ({
+    text: plotText(row.name, 24), x: ((holder.clientWidth - MARGINS.x) * (row[quantity] - across[0])) / (across[1] - across[0]),
+    y: ((BANDS_HEIGHT - MARGINS.y) * (up[1] - 100 * row.accuracy)) / (up[1] - up[0]),
+  })), holder.clientWidth - MARGINS.x) : rows.map(() => ["", "top center"]);
   plot(holder, [{
     type: "scatter", mode: named ? "markers+text" : "markers", x: rows.map((row) => row[quantity]), y: rows.map((row) => 100 * row.accuracy),
-    ...bars, marker: { color: colour, size: few ? 8 : 6, opacity: few ? 1 : 0.5 }, text: rows.map((row) => plotText(row.name, 24)), textposition: textPlaces(rows, quantity),
+    ...bars, marker: { color: colour, size: few ? 8 : 6, opacity: few ? 1 : 0.5 }, text: names.map(([text]) => text), textposition: names.map(([, place]) => place),
     textfont: { size: 11, color: css("--quiet") }, cliponaxis: false,
     customdata: rows.map((row) => `${plotText(row.name)}<br>${withInterval(row[quantity], row[`${quantity}_ci_low`], row[`${quantity}_ci_high`])} ${quantity === "octaves" ? "octaves" : "cycles/image"}<br>${withInterval(row.accuracy, row.accuracy_ci_low, row.accuracy_ci_high, 1, 100)} %, ${row.n} images`),
     hovertemplate: "%{customdata}<extra></extra>",
   }], layout({
-    xaxis: axis(SPANS[quantity], { rangemode: "tozero" }), yaxis: axis("clean accuracy (%)", { range: [Math.max(0, 100 * Math.min(...rows.map((row) => (few ? row.accuracy_ci_low : row.accuracy))) - 4), 101.5] }),
-    height: 420, hovermode: "closest",
+    xaxis: axis(SPANS[quantity], { range: across }), yaxis: axis("clean accuracy (%)", { range: up }), height: BANDS_HEIGHT, hovermode: "closest",
   }));
   holder.removeAllListeners?.("plotly_click");
   holder.on?.("plotly_click", (event) => openFromChart(model, 0, rows[event.points[0].pointIndex].key));
 }
 
-/** Names by turns above and below, from left to right, so that neighbours rarely touch. */
-function textPlaces(rows, quantity) {
-  const order = rows.map((_, k) => k).sort((a, b) => rows[a][quantity] - rows[b][quantity]);
-  const turns = ["top right", "bottom right", "top left", "bottom left"];
-  const found = [];
-  order.forEach((row, k) => { found[row] = turns[k % turns.length]; });
-  return found;
+/** [name, side] of each point (x, y in pixels): on a side where it touches neither points nor names, else no name. */
+function namesBeside(points, width) {
+  const taken = points.map(({ x, y }) => [x - 5, y - 5, x + 5, y + 5]);
+  const free = (box) => box[0] >= 0 && box[2] <= width
+    && taken.every((own) => box[0] >= own[2] || box[2] <= own[0] || box[1] >= own[3] || box[3] <= own[1]);
+  return points.map(({ text, x, y }) => {
+    const long = LETTER.width * Array.from(text).length;
+    for (const [side, left, down] of SIDES) {
+      const [x0, y0] = [x + 6 + left * (long + 12), y - LETTER.height / 2 + down * LETTER.height];
+      const box = [x0, y0, x0 + long, y0 + LETTER.height];
+      if (!free(box)) continue;
+      taken.push(box);
+      return [text, side];
+    }
+    return ["", "top center"];
+  });
 }
 
 /** Spearman's correlation, in words. */
@@ -191,7 +245,17 @@ function drawSurface(surface, quantity, side) {
   }));
 }
 
+function sayInstead(holder, text) {
+  Plotly.purge(holder);
+  holder.replaceChildren(text);
+}
+
 function startMaps() {
+  whenPicked("scale-model", drawScales);
+  whenChosen("scale-quantity", drawScales);
+  keepDrawn(drawScales);
+  const holder = byId("map-chart");
+  if (!holder) return;
   const probes = (name) => fill(byId(`${name}-probe`), probePairs(picked(`${name}-model`)));
   for (const [name, draw] of [["map", drawMap], ["bands", drawBands]]) {
     probes(name);
@@ -201,7 +265,7 @@ function startMaps() {
   }
   byId("map-order").addEventListener("change", drawMap);
   byId("bands-quantity").addEventListener("change", drawBands);
-  whenPicked("scale-model", drawScales);
-  whenChosen("scale-quantity", drawScales);
-  keepDrawn(drawScales);
+  holder.addEventListener("keydown", moveOnMap);
+  holder.addEventListener("focus", () => { if (holder.matches(":focus-visible") && map.rows.length) markOnMap(...(map.at || [map.rows.length - 1, 0])); });
+  holder.addEventListener("blur", leaveMap);
 }

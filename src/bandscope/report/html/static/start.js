@@ -11,6 +11,7 @@ async function start() {
   startMaps();
   startViewer();
   listDownloads();
+  byId("js-plotly-tester")?.setAttribute("aria-hidden", "true"); // where plotly measures texts
   document.documentElement.dataset.ready = "yes";
 }
 
@@ -24,12 +25,16 @@ window.addEventListener("beforeprint", () => {
   document.documentElement.dataset.print = document.documentElement.dataset.theme;
   document.documentElement.dataset.theme = "light";
   document.documentElement.dataset.printing = "yes";
+  document.querySelectorAll("#method details:not([open])").forEach((one) => { one.dataset.closed = "yes"; one.open = true; });
+  paintSwatches();
   redrawAll();
 });
 window.addEventListener("afterprint", () => {
   printing = false;
   delete document.documentElement.dataset.printing;
   document.documentElement.dataset.theme = document.documentElement.dataset.print;
+  document.querySelectorAll("details[data-closed]").forEach((one) => { delete one.dataset.closed; one.open = false; });
+  paintSwatches();
   redrawAll();
 });
 

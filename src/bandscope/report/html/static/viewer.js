@@ -18,7 +18,7 @@ function drawThumbs(open) {
 }
 
 function thumbButton(entry, at) {
-  const source = data.gallery.small[entry.model][entry.image];
+  const source = smallPicture(entry.model, entry.image);
   return element(
     "button",
     { type: "button", class: "thumb", "aria-pressed": String(at === viewer.entry), "data-entry": String(at), title: entry.source, onclick: () => openEntry(at, false) },
@@ -88,8 +88,23 @@ function moveSlider() {
   byId("radius").setAttribute("aria-valuetext", Number.isFinite(radius) ? `${general(radius)} cycles per image` : "no filter");
   const view = viewNow();
   byId("canvas").hidden = !view.crop;
+  byId("no-canvas").hidden = Boolean(view.crop);
   if (view.crop) paint(byId("canvas"), view.crop, entry.model, probe, Number.isFinite(radius) ? radius : Infinity);
+  linkLens(entry, probe, radius);
   drawStage(radius);
+}
+
+/** The command that starts the lens, and its address with this picture. */
+function linkLens(entry, probe, radius) {
+  const { lens } = data.models[entry.model];
+  const asked = new URLSearchParams({ image: entry.source });
+  if (Number.isFinite(radius)) asked.set(probe.kind, general(radius));
+  else asked.set("filter", "none");
+  if (Number.isFinite(radius) && probe.family !== "ideal") asked.set("family", probe.family);
+  if (viewNow().name.startsWith("zoom ")) asked.set("zoom", viewNow().name.slice("zoom ".length));
+  byId("lens").hidden = !lens;
+  byId("lens").querySelector("code").textContent = lens;
+  byId("lens").querySelector("a").href = `http://127.0.0.1:7860/?${asked}`;
 }
 
 /** What is shown and what the network says to it. */
@@ -124,9 +139,9 @@ function drawStage(radius) {
   }));
   const shapes = Number.isFinite(radius) && known(place(radius)) ? [upright(place(radius), css("--ink"))] : [];
   plot(byId("stage-chart"), traces, layout({
-    xaxis: { ...radiusAxis(curve.radius, side), unifiedhovertitle: { text: hoverTitle() } },
+    xaxis: { ...radiusAxis(curve.radius.map(place)), unifiedhovertitle: { text: hoverTitle() } },
     yaxis: axis("probability (%)", { range: [-1, 103] }), shapes, hovermode: "x unified", height: 360, showlegend: true,
-    legend: { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
+    legend: { orientation: "h", x: 0, y: -0.15, yanchor: "top", font: { size: 12 }, itemclick: false, itemdoubleclick: false },
     margin: { l: 48, r: 8, t: 8, b: 96 },
   }));
 }
@@ -148,7 +163,7 @@ async function drawStrip() {
     if (!probe) continue;
     const table = tableOf(entry.model, "curves");
     const rows = rowsWhere(table, { probe: probe.name });
-    const shown = stripRows(rows, table, entry.model, probe);
+    const shown = stripRows(rows, table);
     row.append(element("h3", {}, probe.title));
     for (const own of shown) {
       const canvas = element("canvas", { role: "img", "aria-label": `${probe.title} at ${general(table.radius[own])} cycles/image` });

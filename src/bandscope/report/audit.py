@@ -1,4 +1,4 @@
-"""One audit of a report: its cube, and every analysis table that the page shows of it."""
+"""One audit as the summary, the figures and the page see it: its cube, and every analysis table, computed once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,23 +13,24 @@ from bandscope.analysis.zoom import at_usual_zoom, scale_axis
 from bandscope.cube import status_ok
 from bandscope.report.figures.tables import PROBE_TITLES
 from bandscope.report.grouping import Grouping, grouping
+from bandscope.report.lens import lens_command
 from bandscope.report.plain import records
+from bandscope.report.words import PLURALS
 
-PLURALS = {"class": "classes", "group": "groups"}
 RADIAL = ("low_pass", "high_pass")
 MOST_IMAGES = 2000  # of larger audits the tables with a row an image are left to `bandscope table`
 
 
 @dataclass(frozen=True)
 class Audit:
-    """A store as the report sees it.
+    """A store as a reader meets it.
 
     Attributes:
-        name: what the page calls it.
+        name: what it is called.
         whole: the cube as it is.
         cube: the cube at its usual zoom.
         at: which zoom that is, such as "at zoom 1.41 "; empty at zoom 1.
-        levels: what the explorer shows: groups or classes; the first is what it opens with.
+        levels: rows of tables and figures: groups or classes. The first are those of figures and summaries.
     """
 
     name: str
@@ -40,15 +41,24 @@ class Audit:
 
     @cached_property
     def tables(self) -> dict[str, pd.DataFrame]:
-        """Every table by name; those without a row are left out."""
+        """Every table by name; those without a row are left out. All but the scales' speak of the usual zoom."""
         found = _tables(self.cube)
         if self.images <= MOST_IMAGES:
             found |= {"samples": self.samples, "takeovers": analysis.takeovers(self.cube)}
         for level in self.levels:
             found |= _grouped(self.cube, level)
         if self.zoomed:
-            found |= _scales(self.whole, self.levels[0])
+            found |= _scales(self.whole, self.level)
         return {name: table for name, table in found.items() if len(table)}
+
+    def table(self, name: str) -> pd.DataFrame:
+        """The table of that name, without a row where there is none."""
+        return self.tables.get(name, pd.DataFrame())
+
+    @property
+    def level(self) -> Grouping:
+        """The rows of figures and of the summary."""
+        return self.levels[0]
 
     @cached_property
     def samples(self) -> pd.DataFrame:
@@ -73,8 +83,8 @@ class Audit:
     @property
     def probes(self) -> list[str]:
         """The probes over frequency, in the order of the tables."""
-        table = self.tables.get("curves")
-        return [] if table is None else [str(name) for name in table["probe"].unique()]
+        table = self.table("curves")
+        return [str(name) for name in table["probe"].unique()] if len(table) else []
 
     def radial(self, kind: str) -> str | None:
         """The first probe of a kind ("low_pass", "high_pass"): ideal ones come before soft ones."""
@@ -82,11 +92,9 @@ class Audit:
 
     def row(self, table: str, **wanted: object) -> Mapping[str, Any] | None:
         """The first row of a table with these values, or None."""
-        rows = self.tables.get(table)
-        if rows is None:
-            return None
+        rows = self.table(table)
         for column, value in wanted.items():
-            rows = rows[rows[column] == value]
+            rows = rows[rows[column] == value] if len(rows) else rows
         return records(rows.head(1))[0] if len(rows) else None
 
     def to_json(self) -> dict[str, Any]:
@@ -94,16 +102,14 @@ class Audit:
         attributes = self.cube.attrs
         return {
             "name": self.name,
-            "images": self.images,
             "side": self.side,
-            "at": self.at.strip(),
             "classes": self.cube.sizes["class"],
             "mean": list(attributes["preprocess"]["mean"]),
             "convention": dict(attributes["convention"]),
             "probes": [_probe(probe, self.cube) for probe in self.probes],
             "levels": [{"noun": level.noun, "plural": PLURALS[level.noun]} for level in self.levels],
-            "members": _members(self.levels[0]),
-            "axis": scale_axis(self.whole),
+            "members": _members(self.level),
+            "lens": lens_command(self.whole.attrs),
         }
 
 
