@@ -15,6 +15,7 @@ import torch
 import bandscope as bs
 from bandscope.cli.compare import named
 from bandscope.cli.main import main
+from bandscope.cube.place import place_of
 from bandscope.cube.store import Store
 
 RADII = (3, 9, 15, 21, 27, 33)
@@ -176,10 +177,11 @@ def test_damaged_empty_and_unfinished_stores(stores, tmp_path):
 
 def test_stores_are_named_after_their_files_and_told_apart():
     def names(*paths: str) -> list[str]:
-        return list(named([Path(path) for path in paths]))
+        return list(named([place_of(path) for path in paths]))
 
     assert names("a.zarr", "runs/b.zarr/", "c") == ["a", "b", "c"]
     assert names("/x/run.zarr", "/y/run.zarr", "/y/other.zarr") == ["x/run", "y/run", "other"]
     assert names("/x/a.zarr", "/x/a.zarr", "/x/a.zarr") == ["a", "a (2)", "a (3)"]
     assert names("/x/a.zarr", "/y/a.zarr", "/y/a.zarr") == ["x/a", "y/a", "y/a (2)"]
-    assert list(named([Path("/x/a.zarr"), Path("/y/a.zarr")]).values()) == [Path("/x/a.zarr"), Path("/y/a.zarr")]
+    places = [place_of("/x/a.zarr"), place_of("/y/a.zarr")]
+    assert named(places) == {"x/a": places[0], "y/a": places[1]}
