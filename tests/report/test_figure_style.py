@@ -1,3 +1,4 @@
+import io
 import itertools
 
 import matplotlib
@@ -6,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from PIL import Image
 from scipy.optimize import minimize
 
 from bandscope.report.figures import style
@@ -92,3 +94,12 @@ def test_drawing_leaves_the_callers_settings_alone():
             assert matplotlib.rcParams["font.size"] == style.TEXT
             assert not matplotlib.rcParams["axes.grid"]
         assert dict(matplotlib.rcParams) == before
+
+
+def test_notebooks_show_a_figure_in_our_style_whatever_the_callers():
+    figure = style.sheet(2.0, 1.0)
+    figure.subplots().set_title("r")
+    shown = figure._repr_png_()
+    assert Image.open(io.BytesIO(shown)).size == (2 * style.NOTEBOOK_DPI, style.NOTEBOOK_DPI)
+    with matplotlib.rc_context({"savefig.facecolor": "red", "savefig.bbox": "tight"}):
+        assert figure._repr_png_() == shown

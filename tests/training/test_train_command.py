@@ -87,6 +87,15 @@ def test_bad_options_are_one_sentence(tmp_path, options, words):
     assert not any(tmp_path.iterdir())
 
 
+def test_a_long_error_keeps_to_the_width_of_the_terminal(tmp_path):
+    err = io.StringIO()
+    with contextlib.chdir(tmp_path), contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+        assert main(["train", PLANTED_NET, DATA, "--set", "learning=1"]) == 1
+    lines = err.getvalue().splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) <= 100
+
+
 def test_an_interrupt_says_how_to_go_on(tmp_path, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt

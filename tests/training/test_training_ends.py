@@ -26,10 +26,6 @@ def timeless(folder: Path) -> pd.DataFrame:
     return pd.read_csv(folder / "history.csv").drop(columns=["seconds", "images_per_second"])
 
 
-def drafts(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if file.name.startswith(DRAFT)]
-
-
 # --- kills ----------------------------------------------------------------------------------------------
 
 
@@ -138,13 +134,12 @@ def test_a_disk_that_refuses_is_one_sentence_and_the_same_command_goes_on(tmp_pa
 
 
 def test_a_full_disk_does_not_hide_why_the_training_stopped(tmp_path):
-    with (
-        pytest.raises(ModelError, match=r"loss is nan at step 0.*The batch is lost, since .*File too large"),
-        largest_file(4000),
-    ):
-        quick(
-            seeded(noisy, 4), Squares(64, side=16), tmp_path / "out", transform=lambda x, y, p: (x * float("nan"), y)
-        )
+    def spoil(images, labels, positions):
+        return images * float("nan"), labels
+
+    words = r"loss is nan at step 0.*The batch is lost, since .*File too large"
+    with pytest.raises(ModelError, match=words), largest_file(4000):
+        quick(seeded(noisy, 4), Squares(64, side=16), tmp_path / "out", transform=spoil)
 
 
 # --- two runs, and a network that was given -------------------------------------------------------------

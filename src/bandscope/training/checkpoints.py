@@ -21,7 +21,7 @@ from bandscope.files import DRAFT, write_text
 from bandscope.nested import flat
 
 BAD_BATCH = "bad-batch-step"  # how the names of batches begin that stopped a training
-OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what only writing meets
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Folder:
         """
         own = self.draft(Path(), epoch).name
         try:
-            for draft in self.path.glob(f"{DRAFT}*"):
+            for draft in list(self.path.glob(f"{DRAFT}*")):
                 if draft.name.startswith(own):
                     draft.replace(self.path / draft.name.removeprefix(own))
                 else:
@@ -160,7 +160,7 @@ class Folder:
         """What the disk refuses, in one sentence.
 
         Raises:
-            StoreError: it is full, read-only or failing.
+            StoreError: it is full or read-only.
         """
         try:
             yield

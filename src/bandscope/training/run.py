@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from bandscope.errors import ModelError, first_line
+from bandscope.files import write_bytes
 from bandscope.training.checkpoints import Folder, Row
 from bandscope.training.job import Job, Progress
 from bandscope.training.machine import PRECISIONS, Machine, launched, local_processes, world_size
@@ -89,7 +90,7 @@ class _StateFile(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         content = io.BytesIO()
         torch.save(checkpoint, content)
-        Path(path).write_bytes(content.getbuffer())
+        write_bytes(Path(path), content.getvalue())
 
 
 @contextmanager
