@@ -58,6 +58,9 @@ def load_classifier(
             `crop_mode`, `mean`, `std`, `interpolation`, `resize`, `fit`; see `bandscope.classifiers.override`.
         classes: one label an output, instead of the model's own.
 
+    Returns:
+        The classifier, in evaluation mode: normalised crops in, logits out.
+
     Raises:
         ModelError: the model is unknown or cannot be loaded, or nothing says how its images are prepared.
         InputError: the spec or a setting is malformed.

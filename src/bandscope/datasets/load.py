@@ -25,6 +25,9 @@ def load_source(spec: str | ImageSource, **options: Any) -> ImageSource:
         spec: one of these, or an `ImageSource`, which is returned as it is.
         **options: the options of the spec, as keywords.
 
+    Returns:
+        The images with their labels, none decoded yet.
+
     Raises:
         InputError: the spec or an option is unknown or out of its range.
         DataError: there is no such image set, or it cannot be read.

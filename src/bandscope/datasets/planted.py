@@ -69,9 +69,10 @@ class Stripes:
 class Planted(SourceFacts):
     """The planted image set: 256 x 256 RGB images, each a pure function of (seed, split, position).
 
-    bands: for each striped class, (low, high) in cycles/image of the whole source (zoom 1).
-    object_bands: the same in cycles/object.
-    orientations: for each striped class, the direction across its stripes, in degrees from the x axis.
+    Attributes:
+        bands: for each striped class, (low, high) in cycles/image of the whole source (zoom 1).
+        object_bands: the same in cycles/object.
+        orientations: for each striped class, the direction across its stripes, in degrees from the x axis.
 
     Args:
         split: "train" and "test" draw from disjoint streams.
