@@ -1,5 +1,7 @@
 """Classes and their names, of models and of data sets alike."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -12,3 +14,9 @@ class ClassLabel:
 
     name: str
     wnid: str = ""
+
+
+def distinct_names(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with their index where two are alike: ImageNet has two cranes."""
+    counts = Counter(names)
+    return tuple(f"{name} [{index}]" if counts[name] > 1 else name for index, name in enumerate(names))

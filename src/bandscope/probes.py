@@ -44,8 +44,8 @@ class _Radial(Facts):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "radii", checked_radii(self.radii))
-        if self.family not in ("ideal", "gaussian", "butterworth"):
-            raise InputError(f"No filter family {self.family!r}; there are ideal, gaussian, butterworth.")
+        if self.family not in FAMILIES:
+            raise InputError(f"No filter family {self.family!r}; there are {', '.join(FAMILIES)}.")
         _check_unit(self.unit)
 
     def _told(self) -> dict[str, str]:

@@ -188,6 +188,24 @@ def test_images_are_found_by_position_path_and_end_of_a_path(sight):
         Shelf().position("0")
 
 
+def test_a_key_is_a_position_even_where_paths_are_numbers():
+    class Renamed:
+        spec, paths = "numbers", [str(17 - k) for k in range(18)]
+
+        def __len__(self):
+            return 18
+
+        def __getitem__(self, position):
+            return Image.new("RGB", (4, 4), (position, 0, 0))
+
+    shelf = Shelf(Renamed())
+    assert shelf.position("3") == 14  # the image of that path
+    assert shelf.subject("3").image.getpixel((0, 0)) == (3, 0, 0)
+    for key in ("18", "-1", "x", ""):
+        with pytest.raises(InputError, match="no image"):
+            shelf.subject(key)
+
+
 def test_classes_that_match_no_output_are_refused():
     with pytest.raises(DataError, match="match"):
         Shelf.of(bs.load_source("planted"), [bs.ClassLabel(str(k)) for k in "abc"], 3)

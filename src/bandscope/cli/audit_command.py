@@ -6,7 +6,24 @@ from typing import Annotated
 
 import typer
 
-from bandscope.cli.terminal import HOW, INTERRUPTED, MACHINE, WHAT, WHERE, err, out
+from bandscope.cli.options import (
+    Clip,
+    CropPct,
+    Device,
+    Domain,
+    InputSize,
+    Interpolation,
+    KeepMean,
+    Labels,
+    Match,
+    Mean,
+    Preset,
+    Std,
+    Threads,
+    Weights,
+    Workers,
+)
+from bandscope.cli.terminal import INTERRUPTED, MACHINE, WHAT, WHERE, err, out
 from bandscope.errors import InputError
 
 
@@ -131,43 +148,18 @@ def audit(
         int | None, typer.Option(help="Audit a seeded sample of N images a class.", metavar="N", rich_help_panel=WHAT)
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the samples.", rich_help_panel=WHAT)] = 0,
-    convention: Annotated[
-        str, typer.Option(help="Preset: bandscope, zhang2023 or gavrikov2024.", rich_help_panel=WHAT)
-    ] = "bandscope",
-    domain: Annotated[
-        str | None,
-        typer.Option(
-            help="Filter the normalised tensor or the pixel values.", rich_help_panel=WHAT, show_default="normalised"
-        ),
-    ] = None,
-    keep_mean: Annotated[
-        bool | None,
-        typer.Option("--keep-mean/--drop-mean", help="Keep the image's mean in every filter.", rich_help_panel=WHAT),
-    ] = None,
-    clip: Annotated[
-        bool | None,
-        typer.Option("--clip/--no-clip", help="Clip filtered images to the pixel range.", rich_help_panel=WHAT),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file in place of the model's own.", rich_help_panel=HOW)
-    ] = None,
-    input_size: Annotated[
-        str | None, typer.Option(help="Crop: 224 or 224x320 (H x W).", metavar="SIZE", rich_help_panel=HOW)
-    ] = None,
-    crop_pct: Annotated[
-        float | None, typer.Option(help="Crop side over resized short side, as in timm.", rich_help_panel=HOW)
-    ] = None,
-    mean: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: m or r,g,b.", rich_help_panel=HOW)] = None,
-    std: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: s or r,g,b.", rich_help_panel=HOW)] = None,
-    interpolation: Annotated[
-        str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.", rich_help_panel=HOW)
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV from the data's classes to the model's outputs.", rich_help_panel=HOW)
-    ] = None,
-    match: Annotated[
-        str, typer.Option(help="How data classes find outputs: auto, wnid, name or index.", rich_help_panel=HOW)
-    ] = "auto",
+    convention: Preset = "bandscope",
+    domain: Domain = None,
+    keep_mean: KeepMean = None,
+    clip: Clip = None,
+    weights: Weights = None,
+    input_size: InputSize = None,
+    crop_pct: CropPct = None,
+    mean: Mean = None,
+    std: Std = None,
+    interpolation: Interpolation = None,
+    labels: Labels = None,
+    match: Match = "auto",
     by: Annotated[
         str | None,
         typer.Option(
@@ -207,14 +199,9 @@ def audit(
             help="Images a forward pass, or auto.", metavar="N|auto", rich_help_panel=MACHINE, show_default="32"
         ),
     ] = None,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of the classifier.", rich_help_panel=MACHINE)
-    ] = None,
-    workers: Annotated[int, typer.Option(help="Threads that decode images.", rich_help_panel=MACHINE)] = 4,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda, cuda:1, ...", rich_help_panel=MACHINE, show_default="cuda where there is one"),
-    ] = None,
+    threads: Threads = None,
+    workers: Workers = 4,
+    device: Device = None,
     precision: Annotated[
         Precision | None,
         typer.Option(

@@ -1,11 +1,26 @@
 """The options of `bandscope lens`; what is done with them stands in `bandscope.cli.lens`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bandscope.cli.terminal import HOW, MACHINE, out
+from bandscope.cli.options import (
+    Clip,
+    CropPct,
+    Device,
+    Domain,
+    InputSize,
+    Interpolation,
+    KeepMean,
+    Labels,
+    Match,
+    Mean,
+    Preset,
+    Std,
+    Threads,
+    Weights,
+)
+from bandscope.cli.terminal import out
 
 START, PAGE = "What it opens with", "The page"
 
@@ -53,43 +68,18 @@ def lens(
     zoom: Annotated[
         float | None, typer.Option(help="0.25 to 4.", metavar="Z", rich_help_panel=START, show_default="1")
     ] = None,
-    convention: Annotated[
-        str, typer.Option(help="Preset: bandscope, zhang2023 or gavrikov2024.", rich_help_panel=HOW)
-    ] = "bandscope",
-    domain: Annotated[
-        str | None,
-        typer.Option(
-            help="Filter the normalised tensor or the pixel values.", rich_help_panel=HOW, show_default="normalised"
-        ),
-    ] = None,
-    keep_mean: Annotated[
-        bool | None,
-        typer.Option("--keep-mean/--drop-mean", help="Keep the image's mean in every filter.", rich_help_panel=HOW),
-    ] = None,
-    clip: Annotated[
-        bool | None,
-        typer.Option("--clip/--no-clip", help="Clip filtered images to the pixel range.", rich_help_panel=HOW),
-    ] = None,
-    weights: Annotated[
-        Path | None, typer.Option(help="Weights file in place of the model's own.", rich_help_panel=HOW)
-    ] = None,
-    input_size: Annotated[
-        str | None, typer.Option(help="Crop: 224 or 224x320 (H x W).", metavar="SIZE", rich_help_panel=HOW)
-    ] = None,
-    crop_pct: Annotated[
-        float | None, typer.Option(help="Crop side over resized short side, as in timm.", rich_help_panel=HOW)
-    ] = None,
-    mean: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: m or r,g,b.", rich_help_panel=HOW)] = None,
-    std: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: s or r,g,b.", rich_help_panel=HOW)] = None,
-    interpolation: Annotated[
-        str | None, typer.Option(help="nearest, bilinear, bicubic or lanczos.", rich_help_panel=HOW)
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="CSV from the data's classes to the model's outputs.", rich_help_panel=HOW)
-    ] = None,
-    match: Annotated[
-        str, typer.Option(help="How data classes find outputs: auto, wnid, name or index.", rich_help_panel=HOW)
-    ] = "auto",
+    convention: Preset = "bandscope",
+    domain: Domain = None,
+    keep_mean: KeepMean = None,
+    clip: Clip = None,
+    weights: Weights = None,
+    input_size: InputSize = None,
+    crop_pct: CropPct = None,
+    mean: Mean = None,
+    std: Std = None,
+    interpolation: Interpolation = None,
+    labels: Labels = None,
+    match: Match = "auto",
     host: Annotated[
         str, typer.Option(help="Address to listen on; 0.0.0.0 lets others in.", rich_help_panel=PAGE)
     ] = "127.0.0.1",
@@ -103,13 +93,8 @@ def lens(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in the browser.", rich_help_panel=PAGE)
     ] = True,
-    threads: Annotated[
-        int | None, typer.Option(help="CPU threads of the classifier.", rich_help_panel=MACHINE)
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda, cuda:1, ...", rich_help_panel=MACHINE, show_default="cuda where there is one"),
-    ] = None,
+    threads: Threads = None,
+    device: Device = None,
 ) -> None:
     r"""Look at one image through any filter, in the browser: picture, spectrum, top 5, and probability over radius.
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from bandscope.cli.audit_command import audit
 from bandscope.cli.lens_command import lens
+from bandscope.cli.options import CropPct, Device, InputSize, Mean, Std, Threads, Weights
 from bandscope.cli.terminal import WHERE, err, out
 from bandscope.cli.train import train
 from bandscope.errors import BandscopeError
@@ -266,16 +267,14 @@ def bench(
         str | None,
         typer.Argument(help="Images to decode, as of `bandscope audit`.", show_default="photographs in memory"),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(help="Weights file in place of the model's own.")] = None,
-    input_size: Annotated[str | None, typer.Option(help="Crop: 224 or 224x320 (H x W).", metavar="SIZE")] = None,
-    crop_pct: Annotated[float | None, typer.Option(help="Crop side over resized short side, as in timm.")] = None,
-    mean: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: m or r,g,b.")] = None,
-    std: Annotated[str | None, typer.Option(help="Of pixels in [0, 1]: s or r,g,b.")] = None,
+    weights: Weights = None,
+    input_size: InputSize = None,
+    crop_pct: CropPct = None,
+    mean: Mean = None,
+    std: Std = None,
     batch_size: Annotated[int | None, typer.Option(help="Images a forward pass.", show_default="32")] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads of the classifier.")] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, cuda:1, ...", show_default="cuda where there is one")
-    ] = None,
+    threads: Threads = None,
+    device: Device = None,
 ) -> None:
     """Time what an audit is made of on this machine: forward passes by every backend, filters, decoding, storing."""
     from bandscope.cli import bench as command
@@ -327,7 +326,7 @@ app.command()(train)
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="timm:NAME, torchvision:NAME, a .safetensors path: see audit.")],
-    weights: Annotated[Path | None, typer.Option(help="Weights file in place of the model's own.")] = None,
+    weights: Weights = None,
     include: Annotated[
         list[str] | None, typer.Option(help="Look only at modules whose name matches.", metavar="GLOB")
     ] = None,

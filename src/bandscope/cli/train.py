@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bandscope.cli.bars import Bar
 from bandscope.cli.names import slug
+from bandscope.cli.options import Device, Workers
 from bandscope.cli.terminal import INTERRUPTED, MACHINE, WHERE, err
 from bandscope.cli.terminal import out as console
 from bandscope.errors import InputError
@@ -111,10 +112,7 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard/--no-tensorboard", help="Logs for it, too.", rich_help_panel=WHERE)
     ] = True,
-    device: Annotated[
-        str | None,
-        typer.Option(help="cpu, cuda, cuda:1, ...", rich_help_panel=MACHINE, show_default="cuda where there is one"),
-    ] = None,
+    device: Device = None,
     devices: Annotated[
         int, typer.Option(help="Processes, one a device; torchrun decides by itself.", rich_help_panel=MACHINE)
     ] = 1,
@@ -133,7 +131,7 @@ def train(
     deterministic: Annotated[
         bool, typer.Option("--deterministic", help="The same bits each time.", rich_help_panel=MACHINE)
     ] = False,
-    workers: Annotated[int, typer.Option(help="Threads that decode images.", rich_help_panel=MACHINE)] = 4,
+    workers: Workers = 4,
     memory_gb: Annotated[
         float, typer.Option(help="Decoded images that may be kept in memory.", rich_help_panel=MACHINE)
     ] = 4.0,

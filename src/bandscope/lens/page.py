@@ -9,8 +9,9 @@ import gradio as gr
 from bandscope.errors import BandscopeError, ImageError
 from bandscope.lens import words
 from bandscope.lens.session import PICKS, Pick, Sight
-from bandscope.lens.setting import BANDED, FAMILIES, LEAST_ZOOM, MOST_ZOOM, RADIAL, Setting, read_parameters
+from bandscope.lens.setting import BANDED, LEAST_ZOOM, MOST_ZOOM, RADIAL, Setting, read_parameters
 from bandscope.lens.shelf import MB, MOST_BYTES
+from bandscope.spectral.gains import FAMILIES
 
 FINE = 64  # cycles/image: sliders that end before move by halves
 WELCOME = '<p class="welcome">Drop an image, or choose one, to begin.</p>'
@@ -141,7 +142,7 @@ class _Page:
 
     def _picked(self, request: gr.Request, event: gr.EventData, key: str, *controls: Any) -> list[Any]:
         """A small picture is pressed."""
-        return self._act(lambda: str(self.sight.shelf.position(str(event.image))), controls, request)
+        return self._act(lambda: str(event.image), controls, request)
 
     def _named(self, request: gr.Request, image: str, key: str, *controls: Any) -> list[Any]:
         """A number or a path is typed."""

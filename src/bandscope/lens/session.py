@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
+from bandscope.datasets import ImageSource
 from bandscope.errors import ImageError
 from bandscope.lens.chart import chart
 from bandscope.lens.pictures import small
@@ -100,11 +101,9 @@ class Sight:
             return [], 0
         page = min(max(page, 0), (len(source) - 1) // PICKS)
         positions = range(page * PICKS, min((page + 1) * PICKS, len(source)))
-        return [self._pick(position) for position in positions], page
+        return [self._pick(source, position) for position in positions], page
 
-    def _pick(self, position: int) -> Pick:
-        source = self.shelf.source
-        assert source is not None  # for mypy: a position exists
+    def _pick(self, source: ImageSource, position: int) -> Pick:
         labels = self.shelf.labels
         name = "" if labels is None else self.lens.names[labels[position]]
         try:

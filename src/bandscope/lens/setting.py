@@ -7,12 +7,12 @@ from urllib.parse import urlencode
 
 from bandscope.errors import InputError, nearest
 from bandscope.probes import BandPass, BandStop, HighPass, LowPass, ResolvedProbe, checked_scales, number
+from bandscope.spectral.gains import FAMILIES
 
 RADIAL: Mapping[str, type[LowPass | HighPass]] = {"low_pass": LowPass, "high_pass": HighPass}
 BANDED: Mapping[str, type[BandPass | BandStop]] = {"band_pass": BandPass, "band_stop": BandStop}
 NONE = "none"
 KINDS = (NONE, *RADIAL, *BANDED)
-FAMILIES = ("ideal", "gaussian", "butterworth")
 LEAST_ZOOM, MOST_ZOOM = 0.25, 4.0
 PARAMETERS = ("image", *RADIAL, *BANDED, "filter", "family", "zoom")
 

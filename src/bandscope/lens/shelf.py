@@ -56,7 +56,7 @@ class Shelf:
         return 0 if self.source is None else len(self.source)
 
     def subject(self, key: str) -> Subject:
-        """The image of a key that `position` or `give` has made.
+        """The image of a key, which is a position as text, or what `take` has returned.
 
         Raises:
             ImageError: it cannot be decoded.
@@ -67,7 +67,7 @@ class Shelf:
         if key not in self._held:
             if key.startswith(GIVEN):
                 raise InputError("This image is no longer in memory; give it again.")
-            self._hold(self._picked(self.position(key)))
+            self._hold(self._picked(self._images(key), self._number(key)))
         self._held.move_to_end(key)
         return self._held[key]
 
@@ -100,36 +100,50 @@ class Shelf:
         Raises:
             InputError: there is no such image, or several.
         """
-        if self.source is None:
-            raise InputError(f"There is no image {image!r}: the lens was started without an image set (DATA).")
+        paths = self._images(image).paths
         if image in self._places:
             return self._places[image]
-        number = image.isascii() and image.isdigit() and str(int(image)) == image
-        if number and int(image) < len(self):
-            return int(image)
-        ends = [place for path, place in self._places.items() if image and not number and path.endswith(image)]
+        if _is_number(image):
+            return self._number(image)
+        ends = [place for path, place in self._places.items() if image and path.endswith(image)]
         if len(ends) == 1:
             return ends[0]
         if ends:
-            raise InputError(
-                f"{len(ends)} images end in {image!r}, such as {self.source.paths[ends[0]]!r}; say more."
-            )
-        raise InputError(
-            f"There is no image {image!r} in {self.source.spec}; give a position from 0 to {len(self) - 1}, or a "
-            f"path such as {self.source.paths[0]!r}.{nearest(image, self._places)}"
+            raise InputError(f"{len(ends)} images end in {image!r}, such as {paths[ends[0]]!r}; say more.")
+        raise self._no_image(image)
+
+    def _number(self, text: str) -> int:
+        """A position."""
+        if not _is_number(text) or int(text) >= len(self):
+            raise self._no_image(text)
+        return int(text)
+
+    def _no_image(self, image: str) -> InputError:
+        source = self._images(image)
+        return InputError(
+            f"There is no image {image!r} in {source.spec}; give a position from 0 to {len(self) - 1}, or a path "
+            f"such as {source.paths[0]!r}.{nearest(image, self._places)}"
         )
+
+    def _images(self, asked: str) -> ImageSource:
+        if self.source is None:
+            raise InputError(f"There is no image {asked!r}: the lens was started without an image set (DATA).")
+        return self.source
 
     @cached_property
     def _places(self) -> dict[str, int]:
         paths = () if self.source is None else self.source.paths
         return {str(path): place for place, path in enumerate(paths)}
 
-    def _picked(self, position: int) -> Subject:
-        assert self.source is not None  # for mypy: a position exists
+    def _picked(self, source: ImageSource, position: int) -> Subject:
         label = None if self.labels is None else int(self.labels[position])
-        return Subject(str(position), str(self.source.paths[position]), self.source[position], label)
+        return Subject(str(position), str(source.paths[position]), source[position], label)
 
     def _hold(self, subject: Subject) -> None:
         self._held[subject.key] = subject
         while len(self._held) > MOST_HELD:
             self._held.popitem(last=False)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and str(int(text)) == text

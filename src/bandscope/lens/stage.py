@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from bandscope.conventions import Convention
 from bandscope.lens import pictures, words
 from bandscope.lens.setting import NONE, Setting, query
-from bandscope.lens.view import GIVEN, Look, Subject, floating
+from bandscope.lens.view import GIVEN, Look, Subject
+from bandscope.report.thumbnails import floating
 
 CLEAN = "Top 5. Mark and change: against the clean image (no filter, zoom 1), in percentage points"
 

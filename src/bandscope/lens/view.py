@@ -4,7 +4,7 @@ Crops, filters and numbers are those of an audit: `Preprocess.view`, then the en
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -17,11 +17,11 @@ from bandscope.classifiers import Classifier, probe_outputs
 from bandscope.conventions import Convention
 from bandscope.engine.filters import FilterBank
 from bandscope.errors import BandscopeError, ModelError
-from bandscope.labels import ClassLabel
+from bandscope.labels import ClassLabel, distinct_names
 from bandscope.lens.setting import BANDED, NONE, RADIAL, Setting
 from bandscope.preprocess import View
 from bandscope.probes import ResolvedProbe, default_radii, octave_bands
-from bandscope.report.thumbnails import MID_GREY
+from bandscope.report.thumbnails import MID_GREY, floating
 
 TOP = 5
 GIVEN = "given-"  # begins the key of an image that is in no image set
@@ -124,7 +124,7 @@ class Lens:
         classifier.prepare(self.device, torch.float32)
         self.outputs = probe_outputs(classifier)
         self.classes = classifier.classes or tuple(ClassLabel(str(index)) for index in range(self.outputs))
-        self.names = _different(self.classes)
+        self.names = distinct_names([label.name for label in self.classes])
         self._banks: OrderedDict[ResolvedProbe, FilterBank | None] = OrderedDict()
 
     @property
@@ -230,11 +230,6 @@ class Lens:
         return np.asarray((shown.clip(0, 1) * 255).round().astype(np.uint8))
 
 
-def floating(kind: str, convention: Convention) -> bool:
-    """Whether what a filter leaves varies about 0, and is shown about mid grey."""
-    return kind in ("high_pass", "band_pass") and not (convention.keep_mean or convention.clip)
-
-
 def curve_key(setting: Setting) -> Hashable:
     """What the curve depends on, of a setting."""
     kind = "low_pass" if setting.kind == NONE else setting.kind
@@ -247,16 +242,6 @@ def curve_probe(setting: Setting, size: tuple[int, int]) -> ResolvedProbe:
         return BANDED[setting.kind](octave_bands(size)).at_size(size)
     kind, family = (setting.kind, setting.family) if setting.radial else ("low_pass", "ideal")
     return RADIAL[kind](default_radii(size), family).at_size(size)
-
-
-def _different(classes: Sequence[ClassLabel]) -> tuple[str, ...]:
-    """Names by output, with their index where two are alike: ImageNet has two cranes."""
-    counts: dict[str, int] = {}
-    for label in classes:
-        counts[label.name] = counts.get(label.name, 0) + 1
-    return tuple(
-        f"{label.name} [{index}]" if counts[label.name] > 1 else label.name for index, label in enumerate(classes)
-    )
 
 
 def _kept(store: "OrderedDict[Any, Held]", key: Hashable, most: int, make: Callable[[], Held]) -> Held:

@@ -3,15 +3,11 @@
 import html
 from typing import NamedTuple
 
+from bandscope.lens.setting import NONE
 from bandscope.lens.view import Look
+from bandscope.report.words import FILTERS
 
-TITLES = {
-    "none": "No filter",
-    "low_pass": "Low-pass",
-    "high_pass": "High-pass",
-    "band_pass": "Band-pass",
-    "band_stop": "Band-stop",
-}
+TITLES = {NONE: "No filter", **FILTERS}
 UNIT = "cycles/image"
 LONGEST = 160  # letters of a text that fit anywhere
 
@@ -65,10 +61,9 @@ def title(look: Look) -> str:
     """What was done to the image."""
     setting = look.setting
     name = TITLES[setting.kind]
-    if setting.radial and setting.family != "ideal":
-        name = f"{setting.family.capitalize()} {name.lower()}"
     if setting.radial:
-        name = f"{name} {general(setting.high)} {UNIT}"
+        soft = "" if setting.family == "ideal" else setting.family
+        name = f"{f'{soft} {name}'.strip().capitalize()} {general(setting.high)} {UNIT}"
     if setting.banded:
         name = f"{name} {general(setting.low)} to {general(setting.high)} {UNIT}"
     return name if setting.zoom == 1 else f"{name}, zoom {general(setting.zoom)}"

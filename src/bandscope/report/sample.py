@@ -298,9 +298,7 @@ def _sample(one: xr.DataTree, probe: str, names: Mapping[int, str]) -> Sample:
 
 def class_names(cube: xr.DataTree) -> dict[int, str]:
     """A name for each class, with its index where names repeat: ImageNet has two cranes."""
-    names = pd.Series(cube.dataset["class_name"].values, dtype="str")
-    twice = names.duplicated(keep=False)
-    return {index: f"{name} [{index}]" if twice[index] else name for index, name in enumerate(names)}
+    return dict(enumerate(distinct_names([str(name) for name in cube.dataset["class_name"].values])))
 
 
 def _drawn(curves: pd.DataFrame, takeovers: pd.DataFrame) -> pd.DataFrame:

@@ -52,7 +52,7 @@ def _reach(audit: Audit) -> Iterator[RenderableType]:
         first = f"{reaches(about, float(str(row.level)))} of it"
         if row.reason:
             table.add_row(first, "-", "", "")
-            notes.setdefault((filter_name(about), str(row.reason)), []).append(first)
+            notes.setdefault((filter_name(about["kind"], about["family"]), str(row.reason)), []).append(first)
         else:
             interval = f"{row.radius_ci_low:.1f} to {row.radius_ci_high:.1f}"
             table.add_row(first, f"[bold]{row.radius:.1f}[/]", interval, _period(row.radius, audit.side))

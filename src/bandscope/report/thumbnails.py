@@ -141,8 +141,13 @@ def filtered(
     zero = _zero(cube, convention)
     planes = torch.from_numpy(crop / 255 - zero).permute(2, 0, 1)
     left = FILTERS[about["kind"]](planes, radius, family=about["family"], convention=convention)
-    floats = about["kind"] == "high_pass" and not (convention.keep_mean or convention.clip)
+    floats = floating(about["kind"], convention)
     return np.clip(np.moveaxis(np.asarray(left), 0, -1) + (MID_GREY if floats else zero), 0, 1)
+
+
+def floating(kind: str, convention: Convention) -> bool:
+    """Whether what a filter leaves varies about 0, and is shown about mid grey."""
+    return kind in ("high_pass", "band_pass") and not (convention.keep_mean or convention.clip)
 
 
 def _zero(cube: xr.DataTree, convention: Convention) -> Float[np.ndarray, " c"]:

@@ -14,15 +14,15 @@ FOLLOWS = {
     "undecided": "undecided",
 }
 
-_KINDS = {"low_pass": ("Low-pass", "reaches"), "high_pass": ("High-pass", "falls to")}
+FILTERS = {"low_pass": "Low-pass", "high_pass": "High-pass", "band_pass": "Band-pass", "band_stop": "Band-stop"}
+_VERBS = {"low_pass": "reaches", "high_pass": "falls to"}
 
 
-def filter_name(about: Mapping[Any, Any]) -> str:
-    """Such as "Low-pass" or "Gaussian High-pass", of a radial probe's attributes."""
-    soft = "" if about["family"] == "ideal" else f"{about['family'].capitalize()} "
-    return soft + _KINDS[about["kind"]][0]
+def filter_name(kind: str, family: str = "ideal") -> str:
+    """Such as "Low-pass" or "Gaussian High-pass"."""
+    return FILTERS[kind] if family == "ideal" else f"{family.capitalize()} {FILTERS[kind]}"
 
 
 def reaches(about: Mapping[Any, Any], level: float) -> str:
     """Such as "Low-pass reaches 90%"."""
-    return f"{filter_name(about)} {_KINDS[about['kind']][1]} {level:.0%}"
+    return f"{filter_name(about['kind'], about['family'])} {_VERBS[about['kind']]} {level:.0%}"

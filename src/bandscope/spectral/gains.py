@@ -20,6 +20,7 @@ from bandscope.errors import InputError
 from bandscope.spectral.grid import squared_radius
 
 Family = Literal["ideal", "gaussian", "butterworth"]
+FAMILIES: tuple[str, ...] = get_args(Family)
 
 MEMBERSHIP_TOLERANCE = 1e-9  # relative, on squared radii: r = sqrt(2) must hold the bin (1, 1)
 BUTTERWORTH_ORDER = 2
@@ -86,8 +87,8 @@ def _low(
 
 
 def _family(d2: Float[np.ndarray, "h w"], radius: float, family: str) -> Float[np.ndarray, "h w"]:
-    if family not in get_args(Family):
-        raise InputError(f"No filter family {family!r}; there are {', '.join(get_args(Family))}.")
+    if family not in FAMILIES:
+        raise InputError(f"No filter family {family!r}; there are {', '.join(FAMILIES)}.")
     if family == "ideal" or radius == 0:  # the soft families tend to "DC alone" as r -> 0
         return (d2 <= radius**2 * (1 + MEMBERSHIP_TOLERANCE)).astype(np.float64)
     if family == "gaussian":
