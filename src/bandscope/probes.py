@@ -19,6 +19,7 @@ from bandscope.errors import InputError, nearest
 from bandscope.preprocess import OUTSIDE
 from bandscope.reprs import Facts
 from bandscope.spectral import gains
+from bandscope.spectral.gains import FAMILIES
 from bandscope.spectral.grid import corner_radius
 
 UNITS = ("cycles/image", "cycles/pixel")

@@ -105,7 +105,7 @@ def _multiplicities(n: int, rows: int, random: np.random.Generator) -> Float[np.
 
 
 def percentile_interval(
-    resampled: Float[np.ndarray, "resamples *rest"], confidence: float, n: int
+    resampled: Float[np.ndarray, " resamples *rest"], confidence: float, n: int
 ) -> tuple[Float[np.ndarray, "*rest"], Float[np.ndarray, "*rest"]]:
     """The expanded percentile interval of a statistic of n images.
 
@@ -127,8 +127,8 @@ def expanded_tail(confidence: float, n: int) -> float:
 
 
 def quantiles(
-    values: Float[np.ndarray, "rows *rest"], levels: Float[np.ndarray, " levels"]
-) -> Float[np.ndarray, "levels *rest"]:
+    values: Float[np.ndarray, " rows *rest"], levels: Float[np.ndarray, " levels"]
+) -> Float[np.ndarray, " levels *rest"]:
     """`numpy.nanquantile` over the first axis, vectorised, and without a warning where all are NaN."""
     ordered = np.sort(values, axis=0)  # NaN go last
     last = np.maximum((~np.isnan(values)).sum(axis=0) - 1, 0)

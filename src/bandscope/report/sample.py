@@ -19,6 +19,7 @@ from bandscope.cube import status_ok
 from bandscope.cube.schema import ALL_PASS
 from bandscope.datasets import ImageSource, load_source
 from bandscope.errors import DataError, InputError, nearest
+from bandscope.labels import distinct_names
 from bandscope.probes import checked_radii
 from bandscope.report.figures import figure_sample, figure_sample_zooms
 from bandscope.report.figures.sample_zooms import MOST_ROWS, ZoomRow

@@ -157,7 +157,7 @@ def probe_curves(scales: ZoomedImages, *, padded: bool, accuracy: bool = False) 
         yield ProbeCurves(outcomes, values, np.where(state == USABLE, r50, np.nan), state)
 
 
-def _right(images: Images, group: xr.Dataset) -> Bool[np.ndarray, "used *conditions"]:
+def _right(images: Images, group: xr.Dataset) -> Bool[np.ndarray, " used *conditions"]:
     prediction = images.kept(group["top5_class"].isel(rank=0))
     return np.asarray(prediction == images.label.reshape(-1, *[1] * (prediction.ndim - 1)))
 
