@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 import xarray as xr
-from imagenet_500 import (
+from matplotlib.figure import Figure
+from pages import (
     Cubes,
     Row,
     association_rows,
@@ -25,7 +26,6 @@ from imagenet_500 import (
     spoken,
     usurper_rows,
 )
-from matplotlib.figure import Figure
 from trainings import audited, begin, trained, what_was_run, written
 
 import bandscope as bs

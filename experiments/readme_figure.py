@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from pages import save_small
+
 import bandscope as bs
 from bandscope.report.figures import figure_summary
 
 OUT = Path(__file__).parents[1] / "docs/figures/overview-planted.png"
-DPI = 150
 
 
 def main() -> None:
@@ -19,7 +20,7 @@ def main() -> None:
         chance=1 / cube.sizes["class"],
         title="planted on planted",
     )
-    figure.savefig(OUT, dpi=DPI, metadata={"Software": "bandscope"})
+    save_small(figure, OUT)
     print(f"{OUT.name}: {OUT.stat().st_size / 1000:.0f} kB")
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
-from imagenet_500 import Cubes, Row, drawn_groups, interval, markdown, model_name, number, save_small, spoken
+from imagenet_500 import drawn_groups, model_name
 from matplotlib.figure import Figure
+from pages import Cubes, Row, interval, markdown, number, save_small, spoken
 from scipy.stats import quantile_test
 
 import bandscope as bs

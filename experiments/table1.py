@@ -9,7 +9,7 @@ training on whole images (that of table2.py, if it is there) and one at each rad
 from collections.abc import Mapping
 from pathlib import Path
 
-from imagenet_500 import Row
+from pages import Row
 from trainings import Cell, Machine, Plan, accuracy, audited, begin, difference, trained, what_was_run, written
 
 import bandscope as bs

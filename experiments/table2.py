@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import xarray as xr
-from imagenet_500 import Row
+from pages import Row
 from trainings import Cell, Machine, Plan, accuracy, audited, begin, difference, trained, what_was_run, written
 
 # Table 2, top-1 (%), on MNIST, CIFAR-100 and ImageNet

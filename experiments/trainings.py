@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from imagenet_500 import Row, interval, markdown
+from pages import Row, interval, markdown
 from scipy import stats
 
 import bandscope as bs

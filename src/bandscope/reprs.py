@@ -1,15 +1,16 @@
 """What objects say of themselves: a line in a console, a small table in a notebook."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from html import escape
 
 
-class Facts:
+class Facts(ABC):
     """An object that tells a few facts, by name; each value is understood without its name."""
 
+    @abstractmethod
     def _told(self) -> Mapping[str, str]:
         """The few that a line holds, the most telling first."""
-        raise NotImplementedError
 
     def _told_in_full(self) -> Mapping[str, str]:
         """Those that a table holds."""

@@ -1,7 +1,6 @@
 """`convert_depthwise` in three modes, against PyTorch's own convolutions, NumPy, SciPy and the paper's numbers."""
 
 import copy
-import pickle
 from collections import Counter
 
 import numpy as np
@@ -9,9 +8,9 @@ import pytest
 import timm
 import torch
 import torchvision
+from converting import MODES, SIZES, depthwise, discrete_gaussian
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import ive
 from timm.layers import CondConv2d, StdConv2d
 from timm.layers.conv2d_same import Conv2dSame
 from torch import nn
@@ -20,52 +19,6 @@ from bandscope.errors import InputError
 from bandscope.nn.convert import convert_depthwise
 from bandscope.nn.layers import DerivativeConv2d
 from bandscope.nn.operators import SECOND_ORDER
-
-MODES = ("paper", "project", "learn-mix")
-SIZES = [(3, 3), (5, 5), (7, 7), (9, 9), (1, 7), (7, 1), (1, 3), (3, 1), (3, 5)]
-
-
-def depthwise(channels: int = 12, size: tuple[int, int] = (3, 3), multiplier: int = 1, **options) -> nn.Conv2d:
-    padding = tuple(length // 2 for length in size)
-    options = {"padding": padding, **options}
-    return nn.Conv2d(channels, channels * multiplier, size, groups=channels, **options)
-
-
-def discrete_gaussian(sigma: float, radius: int) -> np.ndarray:
-    taps = ive(np.abs(np.arange(-radius, radius + 1)), sigma**2)
-    return taps / taps.sum()
-
-
-def line(order: int, sigma: float, length: int) -> np.ndarray:
-    """Lindeberg's kernels with SciPy: central differences of the cut and normalised discrete Gaussian."""
-    difference = {0: [1.0], 1: [-0.5, 0, 0.5], 2: [1.0, -2, 1]}[order]
-    if length == 1:
-        return np.ones(1)
-    return np.convolve(discrete_gaussian(sigma, length // 2 - (len(difference) - 1) // 2), difference[::-1])[::-1]
-
-
-ORDERS = {"g": (0, 0), "dx": (0, 1), "dy": (1, 0), "dxx": (0, 2), "dxy": (1, 1), "dyy": (2, 0)}
-
-
-def fitting(size: tuple[int, int]) -> list[str]:
-    return [n for n, orders in ORDERS.items() if all(k > 1 or not o for k, o in zip(size, orders, strict=True))]
-
-
-def jet(sigma: float, size: tuple[int, int]) -> np.ndarray:
-    lines = [[line(o, sigma, k) for o, k in zip(ORDERS[n], size, strict=True)] for n in fitting(size)]
-    return np.stack([np.outer(y, x) for y, x in lines])
-
-
-def planted(size: tuple[int, int], seed: int = 0) -> tuple[nn.Conv2d, list[str], np.ndarray]:
-    """A layer whose kernels are jet members, their names and their scales."""
-    rng = np.random.default_rng(seed)
-    names = fitting(size) * 4
-    sigmas = rng.uniform(0.4, 0.75 * max(size), len(names))
-    taps = [rng.normal() * jet(s, size)[fitting(size).index(n)] for n, s in zip(names, sigmas, strict=True)]
-    layer = depthwise(len(names), size).double()
-    layer.weight.data = torch.tensor(np.stack(taps))[:, None]
-    return layer, names, sigmas
-
 
 # The plan
 
@@ -259,92 +212,6 @@ def test_a_frozen_bias_stays_frozen():
 # Projection on the jet
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_planted_members_are_recovered(size):
-    old, names, _ = planted(size)
-    layer, report = convert_depthwise(old, "project")
-    if size not in {(1, 3), (3, 1)}:  # whose members are alike: dxx at any scale, g = a + b dxx
-        assert list(layer.operators) == names
-    assert report.rows[0].residual < 1e-5
-    assert report.rows[0].residual_jet < 1e-5
-    largest = old.weight.detach().abs().amax((1, 2, 3), keepdim=True)
-    torch.testing.assert_close(layer.weight / largest, old.weight.detach() / largest, rtol=0, atol=2e-3)
-
-
-@pytest.mark.parametrize("size", [(3, 3), (5, 5), (1, 7)])
-def test_residuals_are_the_least_squares_of_numpy(size):
-    """Against an exhaustive search with SciPy's Bessel functions and NumPy's least squares, on 2000 scales."""
-    old = depthwise(8, size)
-    grid = np.geomspace(0.2, max(size), 2000)
-    jets = [jet(sigma, size).reshape(len(fitting(size)), -1) for sigma in grid]
-    member = whole = 0.0
-    kernels = old.weight.detach().double().numpy().reshape(8, -1)
-    for kernel in kernels:
-        member += max(((j @ kernel) ** 2 / (j**2).sum(1)).max() for j in jets)
-        whole += max(((np.linalg.qr(j.T)[0].T @ kernel) ** 2).sum() for j in jets)
-    _, report = convert_depthwise(old, "project")
-    energy = (kernels**2).sum()
-    assert report.rows[0].residual == pytest.approx(1 - member / energy, abs=1e-4)
-    assert report.rows[0].residual_jet == pytest.approx(1 - whole / energy, abs=1e-4)
-    layer = convert_depthwise(old, "project").model
-    left = ((kernels - layer.weight.numpy().reshape(8, -1)) ** 2).sum() / energy
-    assert left == pytest.approx(report.rows[0].residual, abs=1e-5)
-    mixed = convert_depthwise(old, "learn-mix").model
-    left = ((kernels - mixed.weight.detach().numpy().reshape(8, -1)) ** 2).sum() / energy
-    assert left == pytest.approx(report.rows[0].residual_jet, abs=1e-5)
-
-
-def test_a_projection_projects_to_itself():
-    once, _ = convert_depthwise(depthwise(30, (5, 5)), "project")
-    again = depthwise(30, (5, 5))
-    again.weight.data = once.weight.clone()
-    twice, report = convert_depthwise(again, "project")
-    torch.testing.assert_close(twice.weight, once.weight, rtol=0, atol=1e-3)
-    assert report.rows[0].residual < 1e-5
-
-
-def test_kernels_of_zeros_stay_zero():
-    old = depthwise(4)
-    old.weight.data[:2] = 0
-    for mode in ("project", "learn-mix"):
-        layer, report = convert_depthwise(old, mode)
-        assert not layer.weight[:2].any()
-        assert np.isfinite(report.rows[0].residual)
-    old.weight.data.zero_()
-    layer, report = convert_depthwise(old, "project")
-    assert np.isnan(report.rows[0].residual)
-    assert not layer.weight.any()
-
-
-def test_a_mix_learns_and_keeps_its_span():
-    layer, report = convert_depthwise(depthwise(5, (5, 5)), "learn-mix")
-    assert [p.shape for p in layer.parameters() if p.requires_grad] == [(5,), (5, 6)]
-    assert (report.rows[0].weights, report.rows[0].learned) == (125, 30)
-    bases = torch.linalg.qr(layer.taps.basis.flatten(2).mT)[0]
-    before = layer.weight.detach()
-    layer(torch.randn(2, 5, 9, 9)).square().sum().backward()
-    torch.optim.SGD(layer.parameters(), 0.1).step()
-    assert not torch.allclose(layer.weight, before)
-    flat = layer.weight.detach().flatten(1)[..., None]
-    torch.testing.assert_close(bases @ (bases.mT @ flat), flat)
-
-
-def test_project_and_paper_learn_nothing():
-    for mode in ("paper", "project"):
-        layer, report = convert_depthwise(depthwise(12, bias=False), mode)
-        assert not list(layer.parameters())
-        assert report.rows[0].learned == 0
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_state_dicts_hold_what_came_from_the_weights(mode):
-    first, second = (convert_depthwise(nn.Sequential(depthwise(10), nn.BatchNorm2d(10)), mode)[0] for _ in range(2))
-    second.load_state_dict(first.state_dict())
-    assert torch.equal(first[0].weight, second[0].weight)
-    again = pickle.loads(pickle.dumps(first))
-    assert torch.equal(first[0].weight, again[0].weight)
-
-
 # Whole networks
 
 
@@ -486,110 +353,3 @@ def test_a_converted_network_is_exported():
 
 
 # Families
-
-TIMM = {
-    "mobilenetv1_100": (64, {"pad_type": "same"}),
-    "mobilenetv2_050": (64, {}),
-    "mobilenetv3_small_050": (64, {}),
-    "mobilenetv4_conv_small": (64, {}),
-    "tf_efficientnet_b0": (64, {}),
-    "tf_efficientnetv2_b0": (64, {}),
-    "efficientnet_lite0": (64, {}),
-    "mnasnet_small": (64, {}),
-    "mixnet_s": (64, {}),
-    "ghostnet_050": (64, {}),
-    "rexnet_100": (64, {}),
-    "fbnetc_100": (64, {}),
-    "tinynet_e": (64, {}),
-    "convnext_atto": (64, {}),
-    "inception_next_tiny": (64, {}),
-    "fastvit_t8": (64, {}),
-    "repvit_m0_9": (64, {}),
-    "mobileone_s0": (64, {}),
-    "focalnet_tiny_srf": (64, {}),
-    "convmixer_768_32": (56, {}),
-    "edgenext_xx_small": (64, {}),
-    "mobilevitv2_050": (64, {}),
-    "coat_tiny": (64, {"img_size": 64}),
-    "pvt_v2_b0": (64, {}),
-    "xcit_nano_12_p16_224": (64, {"img_size": 64}),
-    "starnet_s1": (64, {}),
-    "efficientformerv2_s0": (224, {}),
-}
-TORCHVISION = {
-    "mobilenet_v2": (64, {"width_mult": 0.5}),
-    "mobilenet_v3_small": (64, {}),
-    "mnasnet0_5": (64, {}),
-    "shufflenet_v2_x0_5": (64, {}),
-    "efficientnet_b0": (64, {}),
-    "efficientnet_v2_s": (64, {}),
-    "convnext_tiny": (64, {}),
-    "maxvit_t": (224, {}),
-}
-FAST = ("mobilenetv1_100", "mobilenetv3_small_050", "tinynet_e", "shufflenet_v2_x0_5", "mnasnet0_5")
-
-
-def families() -> list:
-    every = [(timm.create_model, name, *rest) for name, rest in TIMM.items()]
-    every += [(torchvision.models.get_model, name, *rest) for name, rest in TORCHVISION.items()]
-    return [pytest.param(*row, id=row[1], marks=() if row[1] in FAST else pytest.mark.slow) for row in every]
-
-
-def is_depthwise(module: nn.Module) -> bool:
-    return isinstance(module, nn.Conv2d) and module.groups == module.in_channels > 1 and max(module.kernel_size) > 1
-
-
-@pytest.mark.parametrize(("make", "name", "side", "options"), families())
-def test_families(make, name, side, options):
-    torch.manual_seed(0)
-    model = make(name, **options).eval()
-    image = torch.randn(2, 3, side, side)
-    names = [n for n, module in model.named_modules() if is_depthwise(module)]
-    grouped = [n for n, m in model.named_modules() if isinstance(m, nn.Conv2d) and m.groups > 1]
-    pointwise = [n for n in grouped if n not in names]
-    assert names
-    for mode in MODES:
-        new, report = convert_depthwise(model, mode)
-        assert [row.name for row in report.replaced] == names
-        assert {row.name: row.reason for row in report.left} == dict.fromkeys(pointwise, "1 x 1 kernel")
-        assert [n for n, module in new.named_modules() if isinstance(module, DerivativeConv2d)] == names
-        same_with_these_kernels(model, new.eval(), names, image)
-        gradients_flow(new.train(), image, names if mode == "learn-mix" else [])
-
-
-def same_with_these_kernels(model: nn.Module, new: nn.Module, names: list[str], image: torch.Tensor) -> None:
-    """The new network is the old one with the new kernels written into its own convolutions, layer by layer."""
-    old = copy.deepcopy(model)
-    with torch.no_grad():
-        for name in names:
-            kernels = new.get_submodule(name).weight
-            assert not torch.allclose(kernels, old.get_submodule(name).weight)
-            old.get_submodule(name).weight.copy_(kernels)
-    expected, found = outputs(old, names, image), outputs(new, names, image)
-    assert list(found) == list(expected)
-    for name, tensor in expected.items():
-        torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-4 * float(tensor.abs().max()), msg=name)
-
-
-def outputs(model: nn.Module, names: list[str], image: torch.Tensor) -> dict[str, torch.Tensor]:
-    """What each layer, and the whole, gives."""
-    seen: dict[str, torch.Tensor] = {}
-    hooks = [
-        model.get_submodule(name).register_forward_hook(
-            lambda _, __, out, name=name: seen.update({name: out.clone()})
-        )
-        for name in names
-    ]
-    with torch.no_grad():
-        seen["logits"] = model(image)
-    for hook in hooks:
-        hook.remove()
-    return seen
-
-
-def gradients_flow(model: nn.Module, image: torch.Tensor, mixed: list[str]) -> None:
-    out = model(image)
-    assert torch.isfinite(out).all()
-    out.square().mean().backward()
-    assert [n for n, p in model.named_parameters() if n.endswith("taps.mix")] == [f"{n}.taps.mix" for n in mixed]
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for n, p in model.named_parameters() if "mix" in n)

@@ -3,12 +3,28 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
+from sampled import LIMIT, RADII
+
+import bandscope as bs
+from bandscope.datasets.planted import Planted
+from bandscope.report.thumbnails import reopened
 
 Boxes = list[tuple[str, Bbox]]
+
+
+@pytest.fixture(scope="session")
+def cube() -> xr.DataTree:
+    return bs.audit(probes=[bs.LowPass(RADII), bs.HighPass(RADII)], limit=LIMIT, threads=1, workers=1)
+
+
+@pytest.fixture(scope="session")
+def crop(cube: xr.DataTree) -> np.ndarray:
+    return reopened([cube], 3, Planted())[0]
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What bandscope asks of an image set, and nothing more."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -48,8 +49,8 @@ class SourceFacts(Facts):
     spec: str
     classes: tuple[ClassLabel, ...]
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     def _told(self) -> dict[str, str]:
         return {

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bandscope.cube.lock import writing
+from bandscope.cube.place import COLLAPSED
 from bandscope.errors import InputError, StoreError
 from bandscope.files import DRAFT, write_text
 from bandscope.nested import flat
@@ -223,8 +224,10 @@ def check_out(out: str | os.PathLike[str]) -> None:
     """Refuse an `out` that names no folder of its own.
 
     Raises:
-        InputError: for "", "." or "/".
+        InputError: for "", ".", "/" or a URL.
     """
+    if COLLAPSED.match(str(Path(out))):
+        raise InputError(f"out={str(out)!r} is a URL; a training is kept in a folder on disk, such as trained.")
     if not Path(out).name:
         raise InputError(f"out={str(out)!r} is no folder of its own; give one such as trained.")
 
