@@ -155,15 +155,18 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     # Far more images than it will see, so that the interrupt finds it at work.
     command = [sys.executable, "-m", "bandscope", "audit", "planted", "planted?per_class=2000", "--out", "a.zarr"]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("a.zarr/.blocks/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    for _ in range(3):  # a signal that lands in a callback may be lost; a user would press again
-        process.send_signal(signal.SIGINT)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(30)
-            break
-    said = process.communicate(timeout=30)[1]
+    try:
+        deadline = time.monotonic() + 120
+        while not list(tmp_path.glob("a.zarr/.blocks/*.json")) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        for _ in range(3):  # a signal that lands in a callback may be lost; a user would press again
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(30)
+                break
+        said = process.communicate(timeout=30)[1]
+    finally:
+        process.kill()  # where it has not ended, it would go on for an hour
     assert process.returncode == 130
     assert "run the same command again" in said
     assert "Traceback" not in said

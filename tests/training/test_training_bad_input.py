@@ -1,6 +1,7 @@
 """What users get wrong in a training: one sentence each, before any work, and nothing lost."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -204,6 +205,9 @@ def test_a_folder_that_is_taken(tmp_path):
     assert [file.name for file in out.iterdir()] == ["thesis.tex"]
     for name in ("", ".", "/"):
         with pytest.raises(InputError, match="folder of its own"):
+            quick(plain(4), Squares(16), name)
+    for name in ("s3://bucket/trained", Path("gs://bucket/trained")):
+        with pytest.raises(InputError, match="is a URL"):
             quick(plain(4), Squares(16), name)
 
 
