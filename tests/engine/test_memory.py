@@ -10,11 +10,14 @@ MEGABYTES = 64
 
 
 def page_faults() -> int:
-    """Of the third of three large allocations, each touched and freed."""
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    """This thread's for a large array, touched and freed, once there was one: the fewest, since the kernel adds some."""
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
         np.ones(MEGABYTES * 2**17)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+    return min([faults() for _ in range(6)][2:])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told to keep memory")
