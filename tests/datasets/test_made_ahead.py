@@ -33,9 +33,9 @@ def test_the_first_error_comes_in_its_turn_and_ends_the_threads():
             raise ValueError(image)
         return image
 
-    seen = []
+    before, seen = {*threading.enumerate()}, []
     made = made_ahead(make, ((b, [2 * b, 2 * b + 1]) for b in range(9)), workers=2, ahead=4)
     with pytest.raises(ValueError, match="5"):
         seen.extend(batch for batch, _ in made)
     assert seen == [0, 1]
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("bandscope-decode")]
+    assert not {*threading.enumerate()} - before

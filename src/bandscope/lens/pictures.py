@@ -1,16 +1,14 @@
-"""Arrays as pictures in a page: what is shown, its spectrum with the kept part in colour, and small crops."""
+"""Arrays as pictures in a page: what is shown, and its spectrum with the kept part in colour."""
 
-import base64
 import io
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from bandscope.conventions import Convention
 from bandscope.lens.setting import Setting
+from bandscope.report.encoded import data_url, image_of
 
-SMALL = 128  # pixels along the longer side of a small picture
 DARKEST, BRIGHTEST = 2.0, 99.9  # percentiles of log power that are drawn darkest and brightest
 # Colours of rising power, where frequencies are kept and where they are taken away; the middle is the figures' blue.
 KEPT = ((9, 20, 34), (0, 114, 178), (188, 226, 250), (255, 255, 255))
@@ -20,17 +18,8 @@ REMOVED = ((18, 19, 21), (52, 54, 57), (92, 94, 97), (150, 152, 155))
 def png(pixels: UInt8[np.ndarray, "h w c"]) -> str:
     """A data URL of exactly these pixels."""
     buffer = io.BytesIO()
-    _image(pixels).save(buffer, "PNG", compress_level=1)
-    return _url(buffer.getvalue(), "png")
-
-
-def small(pixels: UInt8[np.ndarray, "h w c"]) -> str:
-    """A data URL of a small picture to recognise an image by."""
-    image = _image(pixels)
-    image.thumbnail((SMALL, SMALL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=75)
-    return _url(buffer.getvalue(), "webp")
+    image_of(pixels).save(buffer, "PNG", compress_level=1)
+    return data_url(buffer.getvalue(), "png")
 
 
 def spectrum(
@@ -73,11 +62,3 @@ def full_gain(setting: Setting, size: tuple[int, int], convention: Convention) -
 def _coloured(power: Float[np.ndarray, "h w"], stops: tuple[tuple[int, int, int], ...]) -> Float[np.ndarray, "h w 3"]:
     places = np.linspace(0, 1, len(stops))
     return np.stack([np.interp(power, places, channel) for channel in zip(*stops, strict=True)], axis=-1)
-
-
-def _image(pixels: UInt8[np.ndarray, "h w c"]) -> Image.Image:
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-
-
-def _url(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -11,14 +11,15 @@ import torch
 from bandscope.datasets import ImageSource
 from bandscope.errors import ImageError
 from bandscope.lens.chart import chart
-from bandscope.lens.pictures import small
 from bandscope.lens.setting import Setting
 from bandscope.lens.shelf import Shelf
 from bandscope.lens.stage import answers, stage
 from bandscope.lens.view import Lens, Look, Subject, curve_key
 from bandscope.probes import default_radii
+from bandscope.report.encoded import small_picture
 
 PICKS = 8  # small pictures at a time
+SMALL, SMALL_QUALITY = 128, 75  # pixels along the longer side; of WebP
 MOST_VISITORS = 1000
 
 Result = TypeVar("Result")
@@ -107,7 +108,7 @@ class Sight:
         labels = self.shelf.labels
         name = "" if labels is None else self.lens.names[labels[position]]
         try:
-            picture = small(self.lens.classifier.preprocess.crop(source[position]))
+            picture = small_picture(self.lens.classifier.preprocess.crop(source[position]), SMALL, SMALL_QUALITY)
         except ImageError:
             picture = ""
         return Pick(position, str(source.paths[position]), name, picture)

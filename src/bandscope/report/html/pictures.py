@@ -1,6 +1,5 @@
 """The audited images, opened again and packed for the page: whole crops to filter, small ones to recognise."""
 
-import base64
 import hashlib
 import io
 from collections.abc import Callable, Sequence
@@ -9,11 +8,11 @@ from typing import TypeVar
 import numpy as np
 import xarray as xr
 from jaxtyping import UInt8
-from PIL import Image
 
 from bandscope.datasets import ImageSource
 from bandscope.errors import DataError
 from bandscope.preprocess import Preprocess
+from bandscope.report.encoded import data_url, image_of, small_picture
 from bandscope.report.html import values
 from bandscope.report.thumbnails import Originals, audited_images
 from bandscope.reprs import counted
@@ -92,7 +91,7 @@ class Packed:
         """Take a crop to be shown small; returns its key in `small`."""
         key = _key(crop)
         if key not in self.small:
-            self.small[key] = _small(crop)
+            self.small[key] = small_picture(crop, SMALL, SMALL_QUALITY)
         return key
 
     def crops(self) -> tuple[dict[str, str], int | None]:
@@ -103,7 +102,7 @@ class Packed:
             if sum(map(len, found.values())) <= LOSSLESS_BYTES:
                 break
             quality, found = lower, {key: _webp(crop, lower) for key, crop in self._crops.items()}
-        return {key: _url(content) for key, content in found.items()}, quality
+        return {key: data_url(content, "webp") for key, content in found.items()}, quality
 
 
 def _key(crop: UInt8[np.ndarray, "h w c"]) -> str:
@@ -117,21 +116,5 @@ def _crop(originals: Originals, position: int) -> UInt8[np.ndarray, "h w c"]:
 def _webp(crop: UInt8[np.ndarray, "h w c"], quality: int | None = None) -> bytes:
     buffer = io.BytesIO()
     settings = {"lossless": True, "quality": 60, "exact": True} if quality is None else {"quality": quality}
-    _image(crop).save(buffer, "WEBP", **settings)
+    image_of(crop).save(buffer, "WEBP", **settings)
     return buffer.getvalue()
-
-
-def _small(crop: UInt8[np.ndarray, "h w c"]) -> str:
-    image = _image(crop)
-    image.thumbnail((SMALL, SMALL), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=SMALL_QUALITY)
-    return _url(buffer.getvalue())
-
-
-def _image(crop: UInt8[np.ndarray, "h w c"]) -> Image.Image:
-    return Image.fromarray(crop[:, :, 0] if crop.shape[2] == 1 else crop).convert("RGB")
-
-
-def _url(content: bytes) -> str:
-    return f"data:image/webp;base64,{base64.b64encode(content).decode()}"
