@@ -20,8 +20,8 @@ NEVER = 2**31 - 1  # bytes: the largest threshold that mallopt takes
 def keep_memory() -> Iterator[None]:
     """Keep what is freed inside for the next allocation; afterwards the allocator's defaults come back.
 
-    Does nothing where the C library is not glibc, which in turn keeps blocks beyond 64 MB in its main arena alone: that of
-    the main thread, until an allocation is refused there.
+    Does nothing where the C library is not glibc, which in turn keeps blocks beyond 64 MB in its main arena alone:
+    that of the main thread, until an allocation is refused there.
     """
     library = _glibc()
     if library is None:
