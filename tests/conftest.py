@@ -4,6 +4,9 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before PyTorch is imported: processes side by side take a core each
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 install_import_hook(
     [
         "bandscope.spectral",
