@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,25 @@ def test_a_documented_function_says_what_it_takes_and_gives(full: str):
     gives = str(signature.return_annotation)
     if "DataFrame" in gives or "Tensor" in gives:
         assert "\nReturns:\n" in text
+
+
+@pytest.mark.parametrize("full", [name for name, described in documented().items() if is_dataclass(described)])
+def test_a_documented_class_lists_its_attributes(full: str):
+    described = _named(full)
+    text = inspect.getdoc(described) or ""
+    listed = re.findall(r"^    (\w+(?:, \w+)*): ", re.split(r"^(?:Attributes|Args):$", text, flags=re.M)[-1], re.M)
+    named = [name for names in listed for name in names.split(", ")]
+    own = described.__annotations__  # what is inherited is told by the base
+    assert not [field.name for field in fields(described) if field.name in own and field.name not in named]
+
+
+def test_what_is_said_of_a_property_has_no_colon():
+    """Sphinx's napoleon takes what stands before it for the property's type."""
+    classes = [described for described in documented().values() if inspect.isclass(described)]
+    properties = {f"{own.__name__}.{name}": value for own in classes for name, value in vars(own).items()
+                  if isinstance(value, property) and not name.startswith("_")}  # fmt: skip
+    assert len(properties) > 5
+    assert not [name for name, own in properties.items() if ":" in (inspect.getdoc(own) or "")]
 
 
 def links(page: Path) -> list[str]:

@@ -21,7 +21,7 @@ from bandscope.engine import run as engine
 from bandscope.engine.conditions import Layout
 from bandscope.engine.filling import fill, in_memory, store_place
 from bandscope.engine.pilot import Pilot, coarse_radii
-from bandscope.engine.plan import Request
+from bandscope.engine.plan import Request, usable_device
 from bandscope.engine.scales import Scales
 from bandscope.engine.share import ALONE, Share, parse_share
 from bandscope.engine.subject import Subject
@@ -48,7 +48,7 @@ def audit(
     weights: str | os.PathLike[str] | None = None,
     preprocess: Preprocess | None = None,
     overrides: Mapping[str, Any] | None = None,
-    classes: Sequence[ClassLabel] | None = None,
+    classes: Sequence[ClassLabel | str] | None = None,
     labels: str | os.PathLike[str] | None = None,
     match: str = "auto",
     limit: int | None = None,
@@ -77,7 +77,7 @@ def audit(
             "python:package.module:factory", a .safetensors path, "planted"), an `nn.Module`, or a callable from
             normalised batches to logits.
         data: a spec ("folder:DIR", "parquet:GLOB", "hf:NAME", "wds:SHARDS", "torchvision:NAME?root=DIR", "planted")
-            or an `ImageSource`.
+            or an `ImageSource`, such as an `ArraySource` of images in memory.
         out: the store to make or to go on with: a path, or a URL that fsspec knows, such as "s3://bucket/audit.zarr";
             without it the cube is kept in memory.
         storage_options: what fsspec takes for the file system of `out`, beside its own configuration.
@@ -91,7 +91,7 @@ def audit(
         weights: a file of weights (.safetensors, or a .pt that holds tensors alone) in place of the model's own.
         preprocess: from source pixels to the network's tensor, in place of what the model's metadata says.
         overrides: single fields of the preprocessing, such as {"mean": (0.5, 0.5, 0.5)}.
-        classes: names of the model's outputs, where its metadata lacks them.
+        classes: names (or labels) of the model's outputs, where its metadata lacks them.
         labels: a CSV from the data's classes to the model's outputs.
         match: how data classes find outputs: "auto", "wnid", "name" or "index".
         limit: audit a seeded random sample of that many images.
@@ -231,7 +231,7 @@ def subject_of(
     weights: str | os.PathLike[str] | None = None,
     preprocess: Preprocess | None = None,
     overrides: Mapping[str, Any] | None = None,
-    classes: Sequence[ClassLabel] | None = None,
+    classes: Sequence[ClassLabel | str] | None = None,
     labels: str | os.PathLike[str] | None = None,
     match: str = "auto",
     limit: int | None = None,
@@ -247,6 +247,7 @@ def subject_of(
     wanted = resolve(_probes(probes, size, default_radii if adaptive is None else coarse_radii), size)
     pilot = adaptive if adaptive is None or isinstance(adaptive, Pilot) else Pilot(adaptive)
     asked = None if pilot is None else pilot.asked(wanted, len(source), seed)
+    classifier.prepare(torch.device(usable_device(request.device)), torch.float32)
     outputs = probe_outputs(classifier)
     own_labels = checked_labels(source)
     label_of = match_labels(source.classes, classifier.classes, outputs, labels_csv=labels, by=match)
@@ -267,7 +268,7 @@ def _classifier(
     weights: str | os.PathLike[str] | None,
     preprocess: Preprocess | None,
     overrides: Mapping[str, Any] | None,
-    classes: Sequence[ClassLabel] | None,
+    classes: Sequence[ClassLabel | str] | None,
 ) -> Classifier:
     if isinstance(model, Classifier) and not isinstance(model, torch.nn.Module):
         given = {"weights": weights, "preprocess": preprocess, "overrides": overrides, "classes": classes}

@@ -18,7 +18,7 @@ from bandscope.engine.memory import keep_memory
 from bandscope.engine.numerics import frozen_numerics
 from bandscope.engine.passes import Pass, every_pass
 from bandscope.engine.photographs import Photographs
-from bandscope.engine.plan import Plan, Request, resolve_plan
+from bandscope.engine.plan import Plan, Request, resolve_plan, usable_device
 from bandscope.engine.subject import Subject
 from bandscope.probes import HighPass, LowPass, default_radii, resolve
 
@@ -74,6 +74,7 @@ def bench(
     layout = Layout(resolve([LowPass(radii), HighPass(radii)], size), Convention())
     request = Request(batch_size, threads, device)
     labels = np.zeros(len(source), dtype=np.int64)
+    classifier.prepare(torch.device(usable_device(device)), torch.float32)
     subject = Subject(classifier, source, labels, probe_outputs(classifier), layout, request)
     job = subject.job(resolve_plan(request, len(source), classifier), layout)
     with frozen_numerics(job.plan.threads), keep_memory():

@@ -6,12 +6,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bandscope.errors import BandscopeError, StoreError
+from bandscope.errors import BandscopeError, InputError, StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 DRAFT = ".draft-"  # how the names of half-written files begin
+
+
+def check_file(path: Path, what: str = "") -> None:
+    """Refuse, before any work, a path that no file can be written to.
+
+    Args:
+        path: of the file.
+        what: how it was asked for, such as "--csv", for the message.
+
+    Raises:
+        InputError: its folder does not exist, or it is a folder itself.
+    """
+    asked = f"{what} {path}".strip()
+    if not path.parent.is_dir():
+        raise InputError(f"{asked}: the folder {path.parent} does not exist.")
+    if path.is_dir():
+        raise InputError(f"{asked} is a folder; give a file.")
 
 
 def write_text(path: Path, text: str, what: str = "") -> None:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 class ClassLabel:
     """One class, of a model's outputs or of a data set.
 
-    `name` is what people read ("tench"); `wnid` is the WordNet id ("n01440764") or "".
+    Attributes:
+        name: what people read, such as "tench".
+        wnid: the WordNet id, such as "n01440764", or "".
     """
 
     name: str

@@ -92,7 +92,7 @@ class Preprocess:
 
     @property
     def channels(self) -> int:
-        """Channels of the crop: 1 (greyscale) or 3 (RGB)."""
+        """Channels of the crop, 1 (greyscale) or 3 (RGB)."""
         return len(self.mean)
 
     def crop(self, image: Image.Image) -> UInt8[np.ndarray, "h w c"]:

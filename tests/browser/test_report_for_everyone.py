@@ -28,6 +28,44 @@ def test_the_explorer_is_one_stop_of_the_keyboard(open_page: Open, report: Path)
     assert buttons.evaluate_all("all => all.filter(one => one.tabIndex === 0).length") == 1
 
 
+def test_the_gallery_is_one_stop_of_the_keyboard(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    thumbs = page.locator("#thumbs .thumb")
+    title, focused = page.locator("#stage-title"), "document.activeElement.dataset.entry"
+    entries = thumbs.evaluate_all("all => all.map(one => one.dataset.entry)")
+    assert len(entries) > 3
+    tops = thumbs.evaluate_all("all => all.map(one => one.getBoundingClientRect().top)")
+    beside = tops.count(tops[0])
+    page.locator('input[name="kind"]:checked').focus()
+    page.keyboard.press("Tab")
+    for key, place in (("ArrowRight", 1), ("ArrowLeft", 0), ("ArrowUp", 0), ("ArrowDown", beside), ("End", -1)):
+        page.keyboard.press(key)
+        assert page.evaluate(focused) == entries[place]
+    page.keyboard.press("Enter")
+    expect(thumbs.last).to_have_attribute("aria-pressed", "true")
+    expect(title).to_have_text(thumbs.last.inner_text())
+    page.keyboard.press("Tab")
+    expect(page.locator("#stage-probe")).to_be_focused()
+    page.keyboard.press("Shift+Tab")  # back to the one that is open
+    assert page.evaluate(focused) == entries[-1]
+    page.keyboard.press("Home")
+    assert page.evaluate(focused) == entries[0]
+
+
+def test_downloads_of_an_audit_are_one_stop_of_the_keyboard(open_page: Open, report: Path) -> None:
+    page = open_page(report)
+    first = page.locator("#download-list tbody").first.locator(".download")
+    names = first.evaluate_all("all => all.map(one => one.ariaLabel)")
+    first.first.focus()
+    for key, place in (("ArrowDown", 2), ("ArrowRight", 3), ("ArrowUp", 1), ("End", -1), ("ArrowDown", -1)):
+        page.keyboard.press(key)
+        assert page.evaluate("document.activeElement.ariaLabel") == names[place]
+    page.keyboard.press("Tab")
+    expect(page.locator("#download-list .scroll").nth(1)).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("document.activeElement.ariaLabel") == names[-1]
+
+
 def test_the_map_is_read_and_opened_by_keys(open_page: Open, report: Path, cubes: Cubes) -> None:
     page = open_page(report)
     names = page.evaluate("document.getElementById('map-chart').layout.yaxis.ticktext")

@@ -1,5 +1,6 @@
 import json
 import sys
+from dataclasses import replace
 
 import pytest
 import timm
@@ -110,6 +111,23 @@ def rewrite(path, **changes):
         recorded = json.loads(file.metadata()["bandscope"])
         state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
     save_file(state, path, metadata={"bandscope": json.dumps(recorded | changes)})
+
+
+def test_a_weights_file_brings_its_preprocessing_and_names_to_a_named_network(
+    saved, tmp_path, monkeypatch, preprocess, classes
+):
+    (tmp_path / "my_nets.py").write_text(
+        "import timm\ndef small(): return timm.create_model('test_efficientnet', num_classes=5)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    rewrite(saved, model="python:my_nets:small")
+    loaded = load_classifier("python:my_nets:small", weights=saved)
+    assert (loaded.preprocess, loaded.classes) == (preprocess, classes)
+    assert load_classifier(f"python:my_nets:small?weights={saved}", overrides={"mean": 0.25}).preprocess == replace(
+        preprocess, mean=(0.25, 0.25, 0.25)
+    )
+    other = replace(preprocess, std=(1.0, 1.0, 1.0))
+    assert load_classifier("python:my_nets:small", weights=saved, preprocess=other).preprocess == other
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import io
 import json
 import os
 import pickle
+import struct
 import warnings
 import zipfile
 
@@ -140,6 +141,10 @@ def test_provenance(saved, net):
     copy = saved.with_name("copy.pt2")
     copy.write_bytes(saved.read_bytes())
     assert load_classifier(f"export:{copy}").provenance["weights_sha256"] == facts["weights_sha256"]
+    exported = program(net, dynamic=FREE)
+    for path in (saved, copy):
+        save_exported(path, exported, preprocess=bs.Preprocess((16, 12), 18, (0.5,) * 3, (0.5,) * 3), classes=None)
+    assert copy.read_bytes() == saved.read_bytes()
     with torch.no_grad():
         net[-1].bias += 1
     save_exported(
@@ -197,6 +202,11 @@ class Two(nn.Module):
         return (image + other).mean((2, 3))
 
 
+class Number(nn.Module):
+    def forward(self, number):
+        return torch.zeros(2, number)
+
+
 class Spatial(nn.Module):
     def forward(self, image):
         return image * 2
@@ -209,6 +219,9 @@ def test_other_inputs_and_outputs_are_refused(path):
         load_classifier(f"export:{path}", overrides=SETTINGS)
     torch.export.save(torch.export.export(nn.Flatten(), (images.to(torch.uint8),)), path)
     with pytest.raises(ModelError, match=r"takes torch\.uint8 of shape"):
+        load_classifier(f"export:{path}", overrides=SETTINGS)
+    torch.export.save(torch.export.export(Number(), (5,)), path)
+    with pytest.raises(ModelError, match="takes 5, not floats"):
         load_classifier(f"export:{path}", overrides=SETTINGS)
     torch.export.save(torch.export.export(Spatial(), (images,)), path)
     with pytest.raises(ModelError, match="one row of logits an image"):
@@ -229,12 +242,12 @@ class Bomb:
 
 
 def rewritten(path, changes):
-    """The archive with some members replaced: a function from bytes to bytes, or None for a new one."""
+    """The archive with some members replaced: by a function of their bytes, or of the graph's for a new one."""
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
     root = next(iter(members)).partition("/")[0]
     for name, change in changes.items():
-        members[f"{root}/{name}"] = change(members.get(f"{root}/{name}", b""))
+        members[f"{root}/{name}"] = change(members.get(f"{root}/{name}", members[f"{root}/models/model.json"]))
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             if data is not None:
@@ -280,7 +293,52 @@ def symbol(text):
     return in_json(edit)
 
 
+def tensor_called_metadata(folder):
+    """What is noted of a node goes by that name, and is not looked at."""
+
+    def edit(values):
+        graph = values["graph_module"]["graph"]
+        size = {"as_expr": {"expr_str": call(folder), "hint": None}}
+        graph["tensor_values"]["metadata"] = {**graph["tensor_values"]["input"], "sizes": [size]}
+        graph["nodes"][0]["outputs"][0]["as_tensor"]["name"] = graph["nodes"][0]["name"] = "metadata"
+
+    return in_json(edit)
+
+
+def output(kind, context):
+    """Outputs in a nesting of that kind."""
+    nested = {"type": kind, "context": context, "children_spec": []}
+    return in_json(
+        lambda values: values["graph_module"]["module_call_graph"][0]["signature"].update(
+            out_spec=json.dumps([1, nested]).replace("defaultdict", "default\\u0064ict")
+        )
+    )
+
+
+def hidden_object(values):
+    """A constant that is a pickle, though it is not said to be one."""
+    values["config"] = {"x": {"path_name": "opaque_obj_0", "use_pickle": False, "tensor_meta": META}}
+
+
+META = {
+    **{"dtype": 1, "sizes": [], "requires_grad": False, "device": {"type": "cpu", "index": None}, "strides": []},
+    **{"storage_offset": {"as_int": 0}, "layout": 7},
+}
+FACTORY = {"default_factory_module": "colorsys", "default_factory_name": "x", "dict_context": []}
 ATTACKS = {
+    "a second program": lambda d: {"models/model.else": symbol(call(d))},
+    "an object under a name in capitals": lambda d: {
+        "DATA/constants/opaque_obj_0": lambda _: pickle.dumps(Bomb(d)),
+        "data/constants/model_constants_config.json": in_json(hidden_object),
+    },
+    "code as a size of a tensor called metadata": lambda d: {"models/model.json": tensor_called_metadata(d)},
+    "a module of a factory": lambda _: {"models/model.json": output("collections.defaultdict", FACTORY)},
+    "a module of an enumeration": lambda _: {
+        "models/model.json": output("builtins.dict", json.dumps([{"__enum__": True, "fqn": "colorsys:x"}]))
+    },
+    "a function as an argument": lambda _: {
+        "models/model.json": first_node(inputs=[{"name": "", "arg": {"as_operator": "torch.os.system"}, "kind": 1}])
+    },
     "a pickle as example inputs": lambda d: {"data/sample_inputs/model.pt": lambda _: pickled(d)},
     "a pickled weight": lambda d: {
         "data/weights/weight_0": lambda _: pickled(d),
@@ -305,6 +363,31 @@ ATTACKS = {
 def test_no_code_of_a_file_is_run(saved, tmp_path, attack):
     rewritten(saved, ATTACKS[attack](tmp_path / "ran"))
     with pytest.raises(ModelError, match=r"is refused|holds compiled code"):
+        load_classifier(f"export:{saved}")
+    assert not (tmp_path / "ran").exists()
+
+
+def two_lists(pointed, last):
+    """Two archives in one file: PyTorch's reader takes the list that the end points to, Python's the last one."""
+    (members, listed, _), (others, *rest) = parts(pointed), parts(last)
+    return members.ljust(len(others), b"\0") + listed + others + b"".join(rest)
+
+
+def parts(archive):
+    """Members, their list, and the end of a zip."""
+    size, start = struct.unpack("<II", archive[-10:-2])
+    return archive[:start], archive[start : start + size], archive[start + size :]
+
+
+def test_an_archive_with_two_lists_of_contents(saved, tmp_path):
+    rewritten(saved, {"models/model.json": symbol("s0" + 200 * " ")})
+    plain = saved.read_bytes()
+    rewritten(saved, {"models/model.json": symbol(call(tmp_path / "ran"))})
+    saved.write_bytes(two_lists(saved.read_bytes(), plain))
+    with pytest.raises(ModelError, match="is refused: its expr_str"):
+        load_classifier(f"export:{saved}")
+    saved.write_bytes(two_lists(plain, plain.replace(b"models/model.json", b"models/older.json")))
+    with pytest.raises(ModelError, match="has two lists of contents"):
         load_classifier(f"export:{saved}")
     assert not (tmp_path / "ran").exists()
 

@@ -220,6 +220,17 @@ def test_a_missing_or_damaged_processor(tmp_path):
         load_classifier(f"hf:{tmp_path}")
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"size": None}, {"image_mean": None}, {"resample": "bicubic"}, {"rescale_factor": 0}]
+)
+def test_settings_of_a_processor_that_make_no_sense(tmp_path, wrong):
+    saved(tmp_path)
+    file = tmp_path / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | wrong))
+    with pytest.raises(ModelError, match=r"followed exactly: its settings make no sense: .*; give all of input_size"):
+        load_classifier(f"hf:{tmp_path}")
+
+
 def test_swapped_colours_stay_swapped_with_other_preprocessing(tmp_path):
     model = saved(tmp_path, "mobilevit")
     classifier = load_classifier(f"hf:{tmp_path}?crop_pct=1.0")
@@ -267,10 +278,27 @@ def test_random_weights_and_weights_of_a_file(tmp_path):
     torch.testing.assert_close(own.logits(batch), model(batch).logits.detach())
     assert own.provenance["source"] == f"file {tmp_path / 'own.safetensors'}"
     save_file({"classifier.bias": torch.zeros(3)}, tmp_path / "part.safetensors")
-    with pytest.raises(ModelError, match=r"would stay random: they are not in .*part\.safetensors"):
+    with pytest.raises(
+        ModelError, match=r"the weights in .*part\.safetensors do not fit ViTFor.*: \d+ missing: .* more$"
+    ):
         load_classifier(f"hf:{tmp_path / 'net'}", weights=tmp_path / "part.safetensors")
     with pytest.raises(InputError, match="exclude each other"):
         load_classifier(f"hf:{tmp_path / 'net'}?pretrained=true", weights=tmp_path / "own.safetensors")
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    """A deeper network's fit a shallower one but for what is left over; transformers would load them."""
+    saved(tmp_path)
+    saved(tmp_path / "deep", num_hidden_layers=2)
+    saved(tmp_path / "wide", id2label={index: f"class {index}" for index in range(7)}, num_labels=7)
+    for other, message in (("deep", r"\d+ unexpected: vit"), ("wide", r"2 of another shape: classifier\.bias, .*")):
+        with pytest.raises(ModelError, match=rf"do not fit ViTForImageClassification: {message}"):
+            load_classifier(f"hf:{tmp_path}", weights=tmp_path / other / "model.safetensors")
+    shutil.copy(tmp_path / "wide" / "model.safetensors", tmp_path)
+    with pytest.raises(
+        ModelError, match=r"its own weights do not fit ViTFor.*: 2 of another shape: classifier\.bias"
+    ):
+        load_classifier(f"hf:{tmp_path}")
 
 
 def test_pickled_weights_are_never_loaded(tmp_path):
@@ -301,7 +329,10 @@ def test_a_network_without_a_trained_head_is_refused(tmp_path):
     state = load_file(tmp_path / "model.safetensors")
     kept = {name: value for name, value in state.items() if "classifier" not in name}
     save_file(kept, tmp_path / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks the weights classifier\.bias, classifier\.weight.*not trained to"):
+    with pytest.raises(
+        ModelError,
+        match=r"its own weights do not fit ViT.*: 2 missing, as it was not trained .*: classifier\.bias, ",
+    ):
         load_classifier(f"hf:{tmp_path}")
 
 
@@ -364,6 +395,16 @@ def test_an_unreachable_hub_is_one_sentence_at_once():
     ):
         load_classifier("hf:nobody/nothing")
     assert time.monotonic() - began < 5
+
+
+def test_a_download_that_breaks_off_is_one_sentence(monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("peer closed connection\nand more")
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", broken)
+    with pytest.raises(ModelError, match=r"cannot be had: .*hub fails: peer closed connection$"):
+        load_classifier("hf:somebody/net")
 
 
 @pytest.mark.usefixtures("no_network")

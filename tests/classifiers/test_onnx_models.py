@@ -165,6 +165,30 @@ def test_a_missing_device_is_a_model_error(tmp_path):
         classifier.prepare(torch.device("meta"), torch.float32)
 
 
+def test_the_device_is_the_one_that_was_asked_for(tmp_path, monkeypatch):
+    """As on a machine with CUDA: each process of several has its own device, and none computes in TF32."""
+    graph(tmp_path / "net.onnx")
+    classifier = load_classifier(f"onnx:{tmp_path / 'net.onnx'}", overrides=SETTINGS)
+    asked, started = [], ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+    class Session:
+        def __init__(self, path, options, providers):
+            asked.extend(providers)
+
+        def get_providers(self):
+            return started
+
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.InferenceSession", Session)
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 3)
+    for device in ("cuda:1", "cuda"):
+        classifier.prepare(torch.device(device), torch.float32)
+    assert asked == [("CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}) for index in (1, 3)]
+    del started[0]
+    with pytest.raises(ModelError, match="fails to start on cuda"):
+        classifier.prepare(torch.device("cuda"), torch.float32)
+
+
 def test_a_missing_onnxruntime_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.delitem(sys.modules, "bandscope.classifiers.onnx_models", raising=False)

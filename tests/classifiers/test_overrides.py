@@ -54,6 +54,12 @@ def test_a_new_size_sees_the_same_share_of_the_image(side, resize):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
+        ({"mean": "grey"}, "mean must be a number, or one a channel; given: 'grey'"),
+        ({"mean": None}, "mean must be a number"),
+        ({"std": (0.1, 0.2, "x")}, "std must be a number"),
+        ({"std": 1j}, "std must be a number"),
+        ({"crop_pct": "all"}, "crop_pct must be a number, such as 0.875; given: 'all'"),
+        ({"crop_pct": [1, 2]}, "crop_pct must be a number, such"),
         ({"men": 0.5}, "no setting 'men'.*Did you mean 'mean'"),
         ({"input_size": 8, "size": 8}, "input_size and size say the same"),
         ({"crop_pct": 0.9, "resize": 8}, "crop_pct and resize say the same"),

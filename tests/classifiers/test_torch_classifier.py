@@ -1,12 +1,13 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from bandscope.classifiers import Classifier, load_classifier, probe_outputs
-from bandscope.classifiers.torch_classifier import as_logits
+from bandscope.classifiers.torch_classifier import answers, as_logits
 from bandscope.errors import InputError, ModelError
 from bandscope.preprocess import Preprocess
 
@@ -117,6 +118,33 @@ def test_a_function_is_a_classifier(preprocess, batch, classes):
     torch.testing.assert_close(classifier.logits(batch), batch.mean((2, 3)))
     with pytest.raises(InputError, match="only float32"):
         classifier.prepare(CPU, torch.bfloat16)
+
+
+def test_a_function_is_asked_on_the_device_it_is_prepared_for(preprocess):
+    seen = []
+
+    def scores(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images.device.type)
+        return torch.zeros(len(images), 3)
+
+    classifier = load_classifier(scores, preprocess=preprocess)
+    classifier.prepare(torch.device("meta"), torch.float32)
+    assert probe_outputs(classifier) == 3
+    assert seen == ["meta"]
+
+
+def test_answers_tell_functions_apart(preprocess):
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 12, 3), dtype=np.uint8)
+    expected = preprocess.normalise(torch.from_numpy(pixels)).mean((2, 3)).double().numpy()
+    told = answers(load_classifier(lambda images: images.mean((2, 3)), preprocess=preprocess))
+    columns = np.stack([expected.min(1), expected.max(1), expected.mean(1), expected.std(1)], axis=1)
+    np.testing.assert_allclose(told, columns, rtol=1e-6)
+    assert answers(load_classifier(lambda images: 1.1 * images.mean((2, 3)), preprocess=preprocess)) != told
+
+
+def test_no_answers_of_a_hashed_network_nor_of_a_random_function(net, preprocess):
+    assert answers(load_classifier(net, preprocess=preprocess)) is None
+    assert answers(load_classifier(lambda images: torch.randn(len(images), 3), preprocess=preprocess)) is None
 
 
 def test_probe_wraps_what_a_function_raises(preprocess):

@@ -64,6 +64,14 @@ def test_a_failed_download_says_how_to_give_weights(tmp_path, monkeypatch):
         load_classifier(f"torchvision:{NAME}")
 
 
+def test_a_damaged_download_is_a_model_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "hub" / "checkpoints" / WEIGHTS.url.rpartition("/")[2]).write_bytes(b"")
+    with pytest.raises(ModelError, match=r"cannot be had \(EOFError.*--weights FILE"):
+        load_classifier(f"torchvision:{NAME}")
+
+
 def test_another_number_of_outputs_needs_its_own_preprocessing():
     spec = f"torchvision:{NAME}?pretrained=false&num_classes=3"
     classifier = load_classifier(spec, preprocess=PREPROCESS)
@@ -91,6 +99,9 @@ def test_inception_from_a_file_is_built_as_published(tmp_path):
         (f"torchvision:{NAME}?num_classes=3", "cannot be built with .*num_classes"),
         (f"torchvision:{NAME}?pretrained=false&widht=3", "cannot be built with .*widht"),
         (f"torchvision:{NAME}?weights=no.pth", "no.pth does not exist"),
+        (f"torchvision:{NAME}?weights=imagenet1k_v1", "nor one of torchvision's: IMAGENET1K_V1, DEFAULT"),
+        ("torchvision:vit_b_32?pretrained=false&image_size=33", "cannot be built with .* indivisible by patch size"),
+        ("torchvision:resnet18?pretrained=false&num_classes=-1", "cannot be built with .* negative dimension"),
     ],
 )
 def test_what_torchvision_cannot_build_is_a_model_error(spec, message):
@@ -101,6 +112,8 @@ def test_what_torchvision_cannot_build_is_a_model_error(spec, message):
 def test_contradictions_are_input_errors(file):
     with pytest.raises(InputError, match="exclude each other"):
         load_classifier(f"torchvision:{NAME}?pretrained=true", weights=file)
+    with pytest.raises(InputError, match="must be true or false; given: 'no'"):
+        load_classifier(f"torchvision:{NAME}?pretrained=no")
 
 
 def test_weights_of_another_network_are_refused(file):

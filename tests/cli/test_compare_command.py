@@ -13,9 +13,7 @@ import pytest
 import torch
 
 import bandscope as bs
-from bandscope.cli.compare import named
 from bandscope.cli.main import main
-from bandscope.cube.place import place_of
 from bandscope.cube.store import Store
 
 RADII = (3, 9, 15, 21, 27, 33)
@@ -102,6 +100,19 @@ def test_the_exit_code_is_for_pipelines(stores, conditions, expected):
     assert all(condition in said for condition in conditions)
 
 
+def test_intervals_are_those_asked_for(stores, tmp_path):
+    asked = ("--confidence", "0.8", "--resamples", "100", "--seed", "7", "--json", tmp_path / "c.json")
+    code, said, _ = run("sharp.zarr", "blurred.zarr", *asked, cwd=stores)
+    assert code == 0
+    assert "80 % intervals" in " ".join(said.split())
+    assert "(100 resamples, seed 7)" in " ".join(said.split())
+    cubes = {name: bs.open(stores / f"{name}.zarr") for name in ("sharp", "blurred")}
+    expected = bs.compare(cubes, confidence=0.8, resamples=100, seed=7).differences
+    found = pd.DataFrame(json.loads((tmp_path / "c.json").read_text())["differences"])
+    for column in ("difference_ci_low", "difference_ci_high"):
+        np.testing.assert_allclose(found[column].astype(float), expected[column])
+
+
 def test_of_many_stores_any_violation_fails(stores):
     shutil.copytree(stores / "sharp.zarr", stores / "same.zarr", dirs_exist_ok=True)
     arguments = ("sharp.zarr", "same.zarr", "blurred.zarr", "--fail-if", "accuracy@33 < -0.02")
@@ -135,6 +146,9 @@ def test_what_is_undefined_is_an_error_after_everything_is_written(stores, tmp_p
         (["sharp.zarr", "blurred.zarr", "--fail-if", "accuracy@5 < 0"], "the nearest that they share are 3 and 9"),
         (["sharp.zarr", "blurred.zarr", "--fail-if", "acuracy@9 < 0"], "Did you mean 'accuracy'"),
         (["sharp.zarr", "blurred.zarr", "--alpha", "5"], "between 0 and 1"),
+        (["nowhere.zarr", "blurred.zarr", "--confidence", "95"], "confidence = 95.0: it must lie between 0 and 1"),
+        (["nowhere.zarr", "blurred.zarr", "--resamples", "1"], "resamples = 1: intervals need at least"),
+        (["nowhere.zarr", "blurred.zarr", "--seed", "-1"], "seed = -1"),
         (["sharp.zarr", "blurred.zarr", "--by", "imagenet"], "1000 outputs"),
         (["sharp.zarr", "blurred.zarr", "--json", "nowhere/c.json"], "--json nowhere/c.json: the folder nowhere"),
         (["sharp.zarr", "blurred.zarr", "--csv", "nowhere/c.csv"], "--csv nowhere/c.csv: the folder nowhere"),
@@ -173,15 +187,3 @@ def test_damaged_empty_and_unfinished_stores(stores, tmp_path):
     assert "No image of blurred.zarr counts" in refused("sharp.zarr", "blurred.zarr", cwd=tmp_path)
     (tmp_path / "sharp.zarr" / "low_pass" / "probability" / "c" / "1" / "0").unlink()
     assert "sharp.zarr is damaged" in refused("sharp.zarr", "blurred.zarr", cwd=tmp_path)
-
-
-def test_stores_are_named_after_their_files_and_told_apart():
-    def names(*paths: str) -> list[str]:
-        return list(named([place_of(path) for path in paths]))
-
-    assert names("a.zarr", "runs/b.zarr/", "c") == ["a", "b", "c"]
-    assert names("/x/run.zarr", "/y/run.zarr", "/y/other.zarr") == ["x/run", "y/run", "other"]
-    assert names("/x/a.zarr", "/x/a.zarr", "/x/a.zarr") == ["a", "a (2)", "a (3)"]
-    assert names("/x/a.zarr", "/y/a.zarr", "/y/a.zarr") == ["x/a", "y/a", "y/a (2)"]
-    places = [place_of("/x/a.zarr"), place_of("/y/a.zarr")]
-    assert named(places) == {"x/a": places[0], "y/a": places[1]}

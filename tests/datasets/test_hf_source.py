@@ -101,6 +101,10 @@ class TestFolders:
         assert list(source.paths) == names[4:]
         assert source.labels.tolist() == [0, 0, 1, 1]
         np.testing.assert_array_equal(source[2], pixels(6))
+        (tmp_path / "link").symlink_to(root)
+        linked = HuggingFace(tmp_path / "link")
+        assert list(linked.paths) == names[4:]
+        assert linked.fingerprint() == source.fingerprint()
         assert source.fingerprint() != load_source(f"hf:{root}?split=train").fingerprint()
         (root / names[6]).write_bytes(b"no image")
         with pytest.raises(ImageError, match="not an image"):

@@ -144,6 +144,9 @@ def test_other_columns_and_splits(tmp_path):
         pq.write_table(table, path)
     source = Parquet(tmp_path, image="img", label="fine_label", split="test")
     assert list(source.paths) == [f"data/test-00000-of-00001.parquet#{i}" for i in range(2)]
+    assert (
+        len(Parquet(tmp_path / "**" / "**" / "test-*", image="img", label="fine_label")) == 2
+    )  # two globs, one file
     with pytest.raises(DataError, match=r"no column 'image'.*img, fine_label, coarse_label.*\?image="):
         Parquet(tmp_path)
     with pytest.raises(DataError, match=r"no column 'fine'.*\?label=.*Did you mean 'fine_label'"):

@@ -1,4 +1,5 @@
 import hashlib
+import inspect
 import pickle
 
 import numpy as np
@@ -159,6 +160,7 @@ def test_unlabelled_parts(monkeypatch, tmp_path):
         ("torchvision:cifar10?root=x", "Did you mean 'CIFAR10'"),
         ("torchvision:CIFAR1O?root=x", "Did you mean 'CIFAR10"),
         ("torchvision:VisionDataset?root=x", "has no 'VisionDataset'"),
+        ("torchvision:wrap_dataset_for_transforms_v2?root=x", "has no 'wrap_dataset"),
         ("torchvision:MNIST", "needs the option 'root'"),
         (
             "torchvision:MNIST?root=x&trian=false",
@@ -206,6 +208,32 @@ def test_nothing_is_downloaded_unasked(monkeypatch, tmp_path):
     with pytest.raises(DataError):
         load_source(f"torchvision:SEMEION?root={tmp_path}&download=true")
     assert asked
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("MNIST", "train=false"),
+        ("Omniglot", "background=false"),
+        ("INaturalist", "version=2021_valid"),
+        ("SUN397", ""),
+    ],
+)
+def test_the_held_out_part_whatever_its_option_is_called(monkeypatch, tmp_path, name, part):
+    kind, made = getattr(torchvision.datasets, name), {}
+
+    def make(self, root, download=False, **options):
+        made.update(options)
+        self.targets, self._flat_character_images = [0], None
+
+    make.__signature__ = inspect.signature(kind.__init__)
+    monkeypatch.setattr(kind, "__init__", make)
+    monkeypatch.setattr(kind, "__len__", lambda self: 1)
+    monkeypatch.setattr(kind, "__getitem__", lambda self, position: (Image.new("L", (8, 8)), 0))
+    monkeypatch.setattr(kind, "classes", ["cat"], raising=False)
+    spec = f"torchvision:{name}?root={tmp_path}"
+    assert load_source(spec).spec == (f"{spec}&{part}" if part else spec)
+    assert [f"{option}={str(value).lower()}" for option, value in made.items()] == ([part] if part else [])
 
 
 def test_real_mnist(real_data):

@@ -129,6 +129,7 @@ def test_images_by_their_extension(tmp_path, kind):
     [
         ([{"cls": 30}, {"cls": 7}, {"cls": 30}], {}, ["7", "30"], [1, 0, 1]),
         ([{"cls": -1}, {"cls": 2}, {"cls": 2}], {}, ["-1", "2"], [0, 1, 1]),
+        ([{"cls": b"1_0"}, {"cls": b"1_1"}, {"cls": b"1_0"}], {}, ["1_0", "1_1"], [0, 1, 0]),
         ([{"txt": "dog"}, {"txt": "cat\n"}, {"txt": "dog"}], {"label": "txt"}, ["cat", "dog"], [1, 0, 1]),
         ([{"json": {"label": 4}}, {"json": {"label": 2}}, {"json": {"label": 4}}], {}, ["2", "4"], [1, 0, 1]),
         ([{"json": {"label": "n01443537"}}] * 3, {}, ["n01443537"], [0, 0, 0]),
@@ -233,6 +234,7 @@ PNG = encoded(pixels(0))
             r"'label' of .* is 1\.5; expected a whole number or a text",
         ),
         ([("1.png", PNG), ("1.json", b'{"label": true}')], {}, "is True; expected a whole number"),
+        ([("1.png", PNG), ("1.cls", b"\xff")], {}, r"The label '1\.cls' in .* is no text: .*0xff"),
         ([("1.txt", b"no image")], {}, "hold no images"),
     ],
 )
@@ -248,6 +250,8 @@ def test_what_is_no_sample_is_left_out(tmp_path):
             ("folder", tarfile.DIRTYPE, b""),
             ("README", tarfile.REGTYPE, b"no dot"),
             ("__notes__.json", tarfile.REGTYPE, b"{}"),
+            ("a/__notes__.json", tarfile.REGTYPE, b"{}"),
+            ("__notes__/0.png", tarfile.REGTYPE, PNG),
             ("link.png", tarfile.SYMTYPE, b""),
             ("0.txt", tarfile.REGTYPE, b"neither image nor label"),
             ("1.png", tarfile.REGTYPE, PNG),
@@ -257,6 +261,16 @@ def test_what_is_no_sample_is_left_out(tmp_path):
             info.type, info.size, info.linkname = kind, len(data), "/etc/passwd"
             tar.addfile(info, io.BytesIO(data))
     assert list(Shards(path).paths) == ["x.tar#1.png"]
+
+
+def test_a_name_that_begins_with_underscores_is_a_sample(tmp_path):
+    members = [
+        (f"{name}.{ending}", data) for name in ("__1", "a/__2") for ending, data in (("png", PNG), ("cls", b"0"))
+    ]
+    path = write_tar(tmp_path / "x.tar", members)
+    with path.open("rb") as stream:
+        theirs = group_by_keys(tar_file_expander([{"url": path.name, "stream": stream}]))
+        assert [f"x.tar#{each['__key__']}.png" for each in theirs] == list(Shards(path).paths)
 
 
 class TestDamage:
@@ -285,6 +299,13 @@ class TestDamage:
         whole[second : second + 8] = b"\xff" * 8
         path.write_bytes(whole)
         with pytest.raises(DataError, match=f"truncated or damaged at byte {second}"):
+            Shards(path)
+
+    def test_several_tars_in_one_file(self, shards):
+        """Readers stop at the end of the first."""
+        first, second, path = shards / "train-000.tar", shards / "train-001.tar", shards / "both.tar"
+        path.write_bytes(first.read_bytes() + second.read_bytes())
+        with pytest.raises(DataError, match=r"both\.tar' goes on after its end at byte \d+: give each"):
             Shards(path)
 
     @pytest.mark.parametrize(("mode", "name"), [("w:gz", "gzip"), ("w:bz2", "bzip2"), ("w:xz", "xz")])

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import bandscope as bs
 from bandscope.api import audit
+from bandscope.classifiers import load_classifier
 from bandscope.conventions import Convention
 from bandscope.engine.plan import Request
 from bandscope.errors import DataError, InputError, StoreError
@@ -268,6 +269,23 @@ def test_another_configuration_is_refused_with_a_list(tmp_path):
         run(out=out, probes=(bs.LowPass((3,)),))
     assert files_of(out) == before
     run(out=out, batch_size=None)  # what is not asked is adopted
+
+
+def test_another_function_of_the_same_name_does_not_go_on(tmp_path):
+    out, network = tmp_path / "a.zarr", FakeClassifier().network
+
+    def scores(batch: torch.Tensor) -> torch.Tensor:
+        return network(batch)
+
+    run(classifier=load_classifier(scores, preprocess=PREPROCESS), out=out)
+    run(classifier=load_classifier(scores, preprocess=PREPROCESS), out=out)
+    before = files_of(out)
+    network.head.bias.data += 1e-6  # as another machine rounds
+    run(classifier=load_classifier(scores, preprocess=PREPROCESS), out=out)
+    network.head.bias.data[0] += 1
+    with pytest.raises(StoreError, match=r"model\.answers: the model of that name gives other logits"):
+        run(classifier=load_classifier(scores, preprocess=PREPROCESS), out=out)
+    assert files_of(out) == before
 
 
 def test_overwriting_drops_the_old_results_and_only_stores(tmp_path):

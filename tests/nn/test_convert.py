@@ -1,6 +1,7 @@
 """`convert_depthwise` in three modes, against PyTorch's own convolutions, NumPy, SciPy and the paper's numbers."""
 
 import copy
+import re
 from collections import Counter
 
 import numpy as np
@@ -29,12 +30,12 @@ def test_mobilenet_on_the_papers_plan():
     touched = [15, "blur", 60, "blur", 125, "blur", 255, "local", 255, "local", 255, "blur", 510]
     for row, expected in zip(report.rows, touched, strict=True):
         if expected == "blur":
-            assert row.became == f"{row.channels} g, sigma 1, stride 2 folded in"
+            assert (row.became, row.sigma) == (f"{row.channels} g, stride folded in", "1")
         elif expected == "local":
-            assert row.became == "256 g, 256 pass, sigma 0.707 to 1.41"
+            assert (row.became, row.sigma) == ("256 g, 256 pass", "0.707 to 1.41")
         else:
             each = ", ".join(f"{expected // 5} {name}" for name in ("dx", "dy", "dxx", "dyy", "dxy"))
-            assert row.became == f"{each}, {row.channels - expected} pass, 3 taps"
+            assert (row.became, row.sigma) == (f"{each}, {row.channels - expected} pass", "")
 
 
 def test_paper_taps_are_those_of_the_paper():
@@ -267,8 +268,24 @@ def test_a_dry_run_prints_the_plan_and_changes_nothing(capsys):
     printed = capsys.readouterr().out
     assert printed.strip() == str(report)
     assert "13 of 13 grouped convolutions replaced" in printed
-    assert "blocks.3.5.conv_dw  512 -> 512, 3 x 3, stride 1 x 1" in printed
+    assert re.search(r"^blocks.3.5.conv_dw +512 +3 x 3 +1 x 1 +0\.\d{3}  0\.\d{3}  \d+ g, \d+ dx, ", printed, re.M)
     assert not any(isinstance(module, DerivativeConv2d) for module in model.modules())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_printed_report_keeps_to_100_columns(mode):
+    deep = nn.ModuleDict({"a_rather_long_name_of_a_stage": nn.ModuleDict({"and_of_its_block": depthwise(600)})})
+    report = convert_depthwise(nn.ModuleDict({"x": deep, "y": nn.Conv2d(8, 8, 3, groups=2)}), mode).report
+    _, head, *lines = str(report).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].startswith("…e_of_a_stage.and_of_its_block       600   3 x 3   1 x 1")
+    at = head.index("became")
+    assert sum(bool(line[:at].strip()) for line in lines) == 2  # what is long goes on below itself
+    said = " ".join(line[at:] for line in lines)
+    row, left = report.rows
+    assert said == f"{row.became}{f', sigma {row.sigma}' * bool(row.sigma)} left: {left.reason}"
+    assert repr(report) == f"<ConversionReport: {mode}, 1 of 2 grouped convolutions replaced>"
+    assert report.table()["became"].str.len().max() <= 50  # pandas shows it whole
 
 
 def test_the_report_is_a_table():

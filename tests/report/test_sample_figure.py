@@ -274,9 +274,15 @@ def test_images_that_have_moved_can_be_pointed_at(cube: xr.DataTree, crop: np.nd
         np.testing.assert_array_equal(sheet.figure.axes[1].images[0].get_array(), crop / 255)
 
 
+def test_a_model_at_a_path_is_named_by_its_file_and_folder(cube: xr.DataTree):
+    model = {**cube.attrs["model"], "spec": "/home/me/runs/low45/best.safetensors"}
+    title = sample_figure(changed(cube, model=model), 3).get_suptitle()
+    assert title == f"{cube['source'].values[3]}, low45/best.safetensors"
+
+
 def test_what_cannot_be_opened_again_is_said(cube: xr.DataTree):
     other = changed(cube, data={**cube.attrs["data"], "spec": "mine"})
-    assert "cannot be opened again: 'mine' is not a known image set" in note(sample_figure(other, 3))
+    assert "cannot be opened again: 'mine' was given in Python" in note(sample_figure(other, 3))
     path = str(cube["source"].values[3])
     assert f"'mine' holds no '{path}'" in note(sample_figure(cube, 3, source=Mine(("a.png", "b.png"))))
     assert "it is broken" in note(sample_figure(cube, 3, source=Broken()))

@@ -198,7 +198,8 @@ def test_weights_are_trained_on(tmp_path):
             torch.testing.assert_close(weights(second)[name], value, atol=1e-6, rtol=0)
     known, again = (bs.load_classifier(str(run.last)).preprocess for run in (first, second))
     assert known == again
-    third = quick(PLANTED_NET, data, tmp_path / "third", size=32, batch_size=12, weights=first.last, lr=1e-12)
+    third = quick(PLANTED_NET, data, tmp_path / "third", batch_size=12, weights=first.last, lr=1e-12)
+    assert bs.load_classifier(str(third.last)).preprocess == known
     torch.testing.assert_close(
         weights(third)["classify.weight"], weights(first)["classify.weight"], atol=1e-6, rtol=0
     )

@@ -17,7 +17,7 @@ class Classifier(Protocol):
 
     @property
     def spec(self) -> str:
-        """What the user wrote, e.g. "timm:resnet50"."""
+        """What the user wrote to name the model."""
 
     @property
     def preprocess(self) -> Preprocess:
@@ -29,7 +29,7 @@ class Classifier(Protocol):
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """JSON-ready facts: library and its version, source and hash of the weights, number of parameters."""
+        """Library and its version, source and hash of the weights, number of parameters; ready for JSON."""
 
     def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
         """Move to `device` and get ready for inference in `dtype`; called once, before `logits`."""

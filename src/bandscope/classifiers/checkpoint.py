@@ -42,7 +42,8 @@ def save_checkpoint(
         classes: one label an output, or None.
 
     Raises:
-        InputError: the path or the spec is not of that form. ModelError: the file cannot be written.
+        InputError: the path or the spec is not of that form.
+        ModelError: the file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -54,6 +55,18 @@ def save_checkpoint(
     state = {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
     content = save(state, metadata={KEY: text})  # not save_file: it makes files private
     write_bytes(path, content, "the checkpoint", ModelError)
+
+
+def recorded(weights: str | Path) -> Metadata:
+    """What a weights file named beside its network says of itself: nothing, unless it is a .safetensors file.
+
+    Raises:
+        ModelError: it is one, but cannot be read.
+    """
+    path = Path(weights).expanduser()
+    if path.suffix != ".safetensors" or not path.is_file():  # its reader says what is wrong
+        return Metadata()
+    return read_metadata(_metadata_text(path), path)
 
 
 def load_checkpoint(request: Request) -> TorchClassifier:

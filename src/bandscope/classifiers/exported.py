@@ -101,19 +101,20 @@ def save_exported(
         classes: one label an output, or None.
 
     Raises:
-        InputError: the path does not end in .pt2. ModelError: the file cannot be written.
+        InputError: the path does not end in .pt2.
+        ModelError: the file cannot be written.
     """
     path = Path(path)
     if path.suffix != ".pt2":
         raise InputError(f"an exported program's path must end in .pt2; given: {path}")
     text = write_metadata(Metadata(None, preprocess, tuple(classes) if classes else None))
+
+    def write(draft: Path) -> None:
+        with draft.open("wb") as file:  # given a path, PyTorch writes its name into the file, and so into its hash
+            torch.export.save(program, file, extra_files={KEY: text})
+
     try:
-        write_whole(
-            path,
-            lambda draft: torch.export.save(program, draft, extra_files={KEY: text}),
-            "the exported program",
-            ModelError,
-        )
+        write_whole(path, write, "the exported program", ModelError)
     except RuntimeError as error:  # what PyTorch makes of errors of the disk
         raise ModelError(f"the exported program {path} cannot be written: {first_line(error)}.") from error
 
@@ -155,8 +156,7 @@ def _input(program: ExportedProgram, path: Path) -> Input:
     names = program.graph_signature.user_inputs
     if len(names) != 1:
         raise ModelError(f"{path} takes {len(names)} inputs, not one batch of images")
-    node = next(node for node in program.graph.nodes if node.name == names[0])
-    value = node.meta["val"]
+    value = next((node.meta["val"] for node in program.graph.nodes if node.name == names[0]), names[0])
     if not isinstance(value, torch.Tensor) or value.ndim != 4 or not value.is_floating_point():
         shown = f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
         raise ModelError(f"{path} takes {shown}, not floats of shape (n, c, h, w)")

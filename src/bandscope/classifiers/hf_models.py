@@ -1,7 +1,7 @@
 """`hf:ID`: image classifiers of transformers, from the Hugging Face hub or a folder."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from bandscope.classifiers.hf_processors import read_processor, refusal
 from bandscope.classifiers.names import timm_classes
 from bandscope.classifiers.overrides import OVERRIDES, override
 from bandscope.classifiers.provenance import describe_module
-from bandscope.classifiers.request import Request, settle_preprocess
+from bandscope.classifiers.request import Request, settle_preprocess, wants_pretrained
 from bandscope.classifiers.torch_classifier import TorchClassifier
-from bandscope.classifiers.weights import SHOWN, State, read_state
+from bandscope.classifiers.weights import State, listed, read_state
 from bandscope.errors import BandscopeError, InputError, ModelError, first_line, nearest
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
@@ -62,7 +62,8 @@ def load_hf(request: Request) -> TorchClassifier:
             `Preprocess` cannot say.
         InputError: an option or override is unknown or out of range.
     """
-    pretrained = _check_options(request)
+    _check_options(request)
+    pretrained = wants_pretrained(request)
     folder, source = _find(request)
     with _quietly():
         config = _config(request, folder)
@@ -80,19 +81,12 @@ def load_hf(request: Request) -> TorchClassifier:
     )
 
 
-def _check_options(request: Request) -> bool:
-    """Whether the published weights are wanted."""
+def _check_options(request: Request) -> None:
     spec = request.spec
     for name in spec.options:
         if name not in OPTIONS:
             hint = nearest(name, (*OPTIONS, *OVERRIDES))
             raise InputError(f"{spec.text} has an unknown option {name!r}; allowed: {', '.join(OPTIONS)}.{hint}")
-    pretrained = spec.options.get("pretrained", request.weights is None)
-    if not isinstance(pretrained, bool):
-        raise InputError(f"{spec.text}: pretrained must be true or false; given: {pretrained!r}")
-    if pretrained and request.weights is not None:
-        raise InputError(f"{spec.text}: pretrained weights and a weights file exclude each other")
-    return pretrained
 
 
 def _find(request: Request) -> tuple[Path, str]:
@@ -125,7 +119,7 @@ def _downloaded(name: str, revision: str | None, text: str) -> Path:
         offline = True
     try:
         found = hub.snapshot_download(name, revision=revision, allow_patterns=list(FILES), local_files_only=offline)
-    except OSError as error:
+    except Exception as error:  # a download fails in the ways of several libraries
         reason = (
             "cannot be reached, and its cache does not hold the model" if offline else f"fails: {first_line(error)}"
         )
@@ -154,30 +148,39 @@ def _network(request: Request, config: Any, folder: Path | None) -> nn.Module:
         )
     state = read_state(request.weights) if request.weights is not None else None
     try:
-        network, missing = _built(config, folder, state)
+        network, report = _built(config, folder, state)
     except Exception as error:  # as above
         raise ModelError(f"{text} cannot be loaded as an image classifier: {first_line(error)}") from error
-    if missing:
-        why = f"they are not in {request.weights}" if state else "it was not trained to classify images"
-        names = f"{', '.join(missing[:SHOWN])}{' ...' if len(missing) > SHOWN else ''}"
-        raise ModelError(f"{text} lacks the weights {names}, which would stay random: {why}")
+    if misfits := _misfits(report, strict=state is not None):
+        weights = f"the weights in {request.weights}" if state else "its own weights"
+        raise ModelError(f"{text}: {weights} do not fit {type(network).__name__}: {misfits}")
     return network
 
 
-def _built(config: Any, folder: Path | None, state: State | None) -> tuple[nn.Module, list[str]]:
-    """The network, and the names of weights that neither `folder` nor `state` has."""
+def _built(config: Any, folder: Path | None, state: State | None) -> tuple[nn.Module, Mapping[str, Any]]:
+    """The network, and what transformers reports of its weights."""
     auto = transformers.AutoModelForImageClassification
     settings: dict[str, Any] = {"config": config, "dtype": torch.float32, "trust_remote_code": False}
-    loading = {**settings, "use_safetensors": True, "output_loading_info": True}
+    loading = {**settings, "use_safetensors": True, "output_loading_info": True, "ignore_mismatched_sizes": True}
     if folder is not None:
-        network, report = auto.from_pretrained(folder, **loading)
-        return network, sorted(report["missing_keys"])
+        return auto.from_pretrained(folder, **loading)  # type: ignore[no-any-return]
     network = auto.from_config(**settings)
     if state is None:
-        return network, []
-    del loading["trust_remote_code"]  # the class is found already
-    network, report = type(network).from_pretrained(None, state_dict=state, **loading)  # it knows older names too
-    return network, sorted(report["missing_keys"])
+        return network, {}
+    del loading["trust_remote_code"]  # the class is found already; it knows older names of weights too
+    return type(network).from_pretrained(None, state_dict=state, **loading)  # type: ignore[no-any-return]
+
+
+def _misfits(report: Mapping[str, Any], *, strict: bool) -> str:
+    """What would stay random, and where it is `strict` also what the network has no place for."""
+    untrained = "missing" if strict else "missing, as it was not trained to classify images"
+    wrong = sorted(name for name, *_ in report.get("mismatched_keys", ()))
+    found = {
+        untrained: sorted({*report.get("missing_keys", ())} - {*wrong}),
+        "of another shape": wrong,
+        "unexpected": sorted(report.get("unexpected_keys", ())) if strict else [],
+    }
+    return "; ".join(listed(what, names) for what, names in found.items() if names)
 
 
 def _preprocess(request: Request, folder: Path) -> tuple[Preprocess, bool]:

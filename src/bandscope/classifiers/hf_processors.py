@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bandscope.errors import BandscopeError, ModelError
+from bandscope.errors import BandscopeError, ModelError, first_line
 from bandscope.preprocess import IMAGE_MODES, Preprocess, per_channel
 
 ASKED = ((500, 375), (333, 501), (97, 61))  # (width, height) of noise
@@ -27,10 +27,13 @@ def read_processor(processor: Any) -> tuple[Preprocess, bool]:
     Raises:
         ModelError: it does what a `Preprocess` cannot say, and what that is.
     """
-    if config := getattr(processor, "data_config", None):  # timm's networks keep timm's own configuration
-        preprocess = Preprocess.from_timm(config)
-    else:
-        preprocess = _from_settings(processor)
+    config = getattr(processor, "data_config", None)  # timm's networks keep timm's own configuration
+    try:
+        preprocess = Preprocess.from_timm(config) if config else _from_settings(processor)
+    except BandscopeError:
+        raise
+    except Exception as error:  # any setting may be missing, or of another kind
+        raise ModelError(f"its settings make no sense: {type(error).__name__}: {first_line(error)}") from error
     swapped = bool(getattr(processor, "do_flip_channel_order", False))
     _ask(processor, preprocess, swapped)
     return preprocess, swapped
@@ -116,7 +119,7 @@ def _ask(processor: Any, preprocess: Preprocess, swapped: bool) -> None:
             theirs = processor(images=image, return_tensors="pt")["pixel_values"][0]
         except Exception as error:  # other people's code: it may fail with anything
             raise ModelError(
-                f"it fails on an image of {width} x {height}: {type(error).__name__}: {error}"
+                f"it fails on an image of {width} x {height}: {type(error).__name__}: {first_line(error)}"
             ) from error
         if theirs.shape != ours.shape:
             raise ModelError(f"it makes {tuple(theirs.shape)} of an image, not {tuple(ours.shape)} (C, H, W)")

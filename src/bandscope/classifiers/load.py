@@ -12,7 +12,9 @@ import torch
 from torch import nn
 
 from bandscope.classifiers.base import Classifier
-from bandscope.classifiers.overrides import OVERRIDES, check_names
+from bandscope.classifiers.checkpoint import recorded
+from bandscope.classifiers.metadata import Metadata
+from bandscope.classifiers.overrides import OVERRIDES, check_overrides
 from bandscope.classifiers.python_models import as_labels, wrap_object
 from bandscope.classifiers.request import Request
 from bandscope.classifiers.specs import Spec, parse_spec
@@ -38,7 +40,7 @@ def load_classifier(
     weights: str | Path | None = None,
     preprocess: Preprocess | None = None,
     overrides: Mapping[str, Any] | None = None,
-    classes: Sequence[ClassLabel] | None = None,
+    classes: Sequence[ClassLabel | str] | None = None,
 ) -> Classifier:
     """Load a classifier.
 
@@ -53,10 +55,11 @@ def load_classifier(
             "?name=value&..." passes options to the network; `pretrained=false` leaves it random; `weights=FILE` and
             the preprocessing settings of `overrides` may stand there too.
         weights: a weights file for the network, loaded strictly (for torchvision also the name of published ones).
+            A .safetensors file of bandscope brings its preprocessing and class names with it.
         preprocess: instead of the model's own.
         overrides: settings over the model's own preprocessing (or `preprocess`): `input_size`, `crop_pct`,
             `crop_mode`, `mean`, `std`, `interpolation`, `resize`, `fit`; see `bandscope.classifiers.override`.
-        classes: one label an output, instead of the model's own.
+        classes: one name or label an output, instead of the model's own.
 
     Returns:
         The classifier, in evaluation mode: normalised crops in, logits out.
@@ -86,8 +89,11 @@ def _request(
     file = settings.pop("weights", None)
     if weights is not None and file is not None and str(weights) != str(file):
         raise InputError(f"two weights are given for {spec.text}: {weights} and {file}")
-    check_names(settings)
-    return Request(replace(spec, options=network), weights or file, settings, preprocess, classes)
+    check_overrides(settings)
+    chosen = weights or file
+    own = recorded(chosen) if chosen else Metadata()
+    network_spec = replace(spec, options=network)
+    return Request(network_spec, chosen, settings, preprocess or own.preprocess, classes or own.classes)
 
 
 def _copy(module: nn.Module) -> nn.Module:

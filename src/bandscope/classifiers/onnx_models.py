@@ -88,9 +88,9 @@ def open_session(path: Path, device: torch.device) -> Any:
     """An onnxruntime session with deterministic kernels and PyTorch's number of threads.
 
     Raises:
-        ModelError: the file cannot be read, or this onnxruntime has no kernels for `device`.
+        ModelError: the file cannot be read, or this onnxruntime has no kernels for `device`, or cannot start them.
     """
-    wanted = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(device.type)
+    wanted, settings = _provider(device)
     available = onnxruntime.get_available_providers()
     if wanted not in available:
         raise ModelError(f"this onnxruntime cannot run on {device.type}; it has {', '.join(available)}")
@@ -99,9 +99,20 @@ def open_session(path: Path, device: torch.device) -> Any:
     options.inter_op_num_threads = 1
     options.use_deterministic_compute = True
     try:
-        return onnxruntime.InferenceSession(path, options, providers=[wanted])
+        session = onnxruntime.InferenceSession(path, options, providers=[(wanted, settings)])
     except Exception as error:  # onnxruntime's errors have no common base
         raise ModelError(f"{path} cannot be run as an ONNX graph: {error}") from error
+    if wanted not in session.get_providers():  # it lacks a library, and would go on without
+        raise ModelError(f"this onnxruntime fails to start on {device.type}; its own messages say why")
+    return session
+
+
+def _provider(device: torch.device) -> tuple[str, dict[str, int]]:
+    """The name in onnxruntime of a kind of device, and its settings: which one, and no TF32."""
+    if device.type != "cuda":
+        return {"cpu": "CPUExecutionProvider"}.get(device.type, ""), {}
+    index = device.index if device.index is not None else torch.cuda.current_device()
+    return "CUDAExecutionProvider", {"device_id": index, "use_tf32": 0}
 
 
 def read_input(session: Any, path: Path) -> Input:

@@ -1,7 +1,8 @@
 """Preprocessing settings that a user puts over those of a model, by timm's names or by field name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 from bandscope.errors import InputError, nearest
@@ -9,6 +10,8 @@ from bandscope.preprocess import Preprocess, per_channel, timm_resize
 
 OVERRIDES = ("input_size", "size", "crop_pct", "crop_mode", "mean", "std", "interpolation", "resize", "fit")
 TIMM_NAMES = ("mean", "std", "crop_pct", "crop_mode", "interpolation")
+EACH = "a number, or one a channel"
+NUMBERS = {"mean": EACH, "std": EACH, "crop_pct": "a number, such as 0.875"}
 _MODES = {"squash": "squash", "cover": "center", "contain": "border"}
 
 
@@ -24,7 +27,7 @@ def override(preprocess: Preprocess, overrides: Mapping[str, Any]) -> Preprocess
     Raises:
         InputError: a name is unknown, two names contradict, or a value is out of range.
     """
-    check_names(overrides)
+    check_overrides(overrides)
     size, channels = _crop_shape(preprocess, overrides)
     return replace(
         preprocess,
@@ -42,7 +45,7 @@ def override_config(config: Mapping[str, Any], overrides: Mapping[str, Any]) -> 
     Raises:
         InputError: as `override`.
     """
-    check_names(overrides)
+    check_overrides(overrides)
     channels, *size = config["input_size"]
     given = overrides.get("input_size", overrides.get("size"))
     sides = _sides(given) if given is not None else tuple(size)
@@ -62,7 +65,7 @@ def complete(overrides: Mapping[str, Any], size: tuple[int, int] | None, channel
     Raises:
         InputError: a setting is missing that nothing can be assumed for: all of them are listed.
     """
-    check_names(overrides)
+    check_overrides(overrides)
     needed = {"mean": "mean", "std": "std", "crop_pct or resize": "crop_pct" if "crop_pct" in overrides else "resize"}
     if size is None:
         needed["input_size"] = "input_size" if "input_size" in overrides else "size"
@@ -73,8 +76,8 @@ def complete(overrides: Mapping[str, Any], size: tuple[int, int] | None, channel
     return override(placeholder, overrides)
 
 
-def check_names(overrides: Mapping[str, Any]) -> None:
-    """Refuse unknown settings, and two that say the same thing.
+def check_overrides(overrides: Mapping[str, Any]) -> None:
+    """Refuse unknown settings, two that say the same thing, and words where numbers are wanted.
 
     Raises:
         InputError: naming them.
@@ -86,6 +89,11 @@ def check_names(overrides: Mapping[str, Any]) -> None:
     for one, other in (("input_size", "size"), ("crop_pct", "resize"), ("crop_mode", "fit")):
         if one in overrides and other in overrides:
             raise InputError(f"{one} and {other} say the same thing: give one of them")
+    for name, wanted in NUMBERS.items():
+        given = overrides.get(name, 1)
+        several = given if wanted == EACH and isinstance(given, Iterable) else (given,)
+        if not all(isinstance(value, Real) for value in several):
+            raise InputError(f"{name} must be {wanted}; given: {given!r}")
 
 
 def _crop_shape(preprocess: Preprocess, overrides: Mapping[str, Any]) -> tuple[tuple[int, int], int]:

@@ -15,18 +15,19 @@ from typing import IO, Any
 
 import torch
 
-from bandscope.errors import ModelError
+from bandscope.errors import ModelError, first_line
 
 FORMAT = "archive_format"
 GRAPH = "models/model.json"
 EXAMPLE = "data/sample_inputs/model.pt"  # a pickle of tensors
 CONFIGS = ("data/weights/model_weights_config.json", "data/constants/model_constants_config.json")
+NEEDED = (GRAPH, EXAMPLE, *CONFIGS)
 TENSOR_FILES = re.compile(r"data/(weights/weight_|constants/tensor_)\d+")
 OPERATORS = re.compile(
     r"torch\.ops\.(aten|prims|torchvision|higher_order)\.\w+(\.\w+)?|torch\.sym_\w+|(_operator|math)\.\w+"
 )
 FILE_OPERATORS = re.compile(r"torch\.ops\.aten\.(from_file|save)\b")
-CODE = re.compile(r"[()=;\n]")  # without these, no name can become a call, an assignment or a statement
+CODE = re.compile(r"[()=;\n\r]")  # without these, no name can become a call, an assignment or a statement
 FUNCTIONS = re.compile(r"[A-Z]\w*|floor|ceiling")  # in sizes, such as Add(Symbol('s0', integer=True), Integer(1))
 PLAIN = (
     ast.Expression,
@@ -41,6 +42,8 @@ PLAIN = (
     ast.keyword,
 )
 SIGNS = (ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
+IMPORTS = re.compile(r"defaultdict|__enum__|\\u")  # in how inputs and outputs nest: these name modules to import
+NOTES = {("", "guards_code"), ("nodes", "metadata"), ("graph_module", "metadata")}  # not used; names can be anything
 
 
 def check_archive(file: IO[bytes], path: Path) -> None:
@@ -54,52 +57,55 @@ def check_archive(file: IO[bytes], path: Path) -> None:
         ModelError: saying what is wrong with it.
     """
     try:
-        with zipfile.ZipFile(file) as archive:
-            _check_members(_members(archive), archive, path)
-    except (zipfile.BadZipFile, EOFError, OSError, NotImplementedError) as error:
-        raise ModelError(f"{path} is not a readable .pt2 archive of torch.export: {error}") from error
+        archive = torch._C.PyTorchFileReader(file)  # PyTorch's own, as two readers may see two archives in a file
+        _check_members(archive, _members(archive, file), path)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: its archive cannot be made sense of ({error})") from error
+    except (RuntimeError, zipfile.BadZipFile, OSError) as error:
+        raise ModelError(f"{path} is not a readable .pt2 archive of torch.export: {first_line(error)}") from error
     file.seek(0)
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """The archive's files by their names below its root folder."""
-    infos = archive.infolist()
-    members = {info.filename.partition("/")[2]: info for info in infos}
-    if len(members) != len(infos):
+def _members(archive: torch._C.PyTorchFileReader, file: IO[bytes]) -> list[str]:
+    """The names below the archive's root folder; PyTorch falls back on Python's reader, which must see the same."""
+    names = archive.get_all_records()
+    if len(set(names)) != len(names):
         raise ValueError("a name occurs twice")
-    return members
+    with zipfile.ZipFile(file) as again:
+        if sorted(names) != sorted(name.partition("/")[2] for name in again.namelist()):
+            raise ValueError("it has two lists of contents")
+    return names
 
 
-def _check_members(members: dict[str, zipfile.ZipInfo], archive: zipfile.ZipFile, path: Path) -> None:
-    if FORMAT not in members or archive.read(members[FORMAT]) != b"pt2":
+def _check_members(archive: torch._C.PyTorchFileReader, names: list[str], path: Path) -> None:
+    if FORMAT not in names or archive.get_record(FORMAT) != b"pt2":
         raise ModelError(
             f"{path} is no .pt2 archive: TorchScript, a pickle, or a program saved by an old PyTorch; "
             "make it with torch.export.save of PyTorch 2.9 or newer"
         )
-    if compiled := [name for name in members if name.startswith("data/aotinductor/")]:
+    if compiled := [name for name in names if name.startswith("data/aotinductor/")]:
         raise ModelError(f"{path} holds compiled code ({compiled[0]}): only programs of torch.export.save are opened")
-    if lacking := [name for name in (GRAPH, EXAMPLE, *CONFIGS) if name not in members]:
+    if odd := [name for name in names if not _is_expected(name)]:
+        raise ModelError(f"{path} is refused: {odd[0]} is no part of a program of plain tensors, and could run code")
+    if lacking := [name for name in NEEDED if name not in names]:
         raise ModelError(f"{path} lacks {lacking[0]}: it holds no program of torch.export.save, or is damaged")
-    _check_tensors(members, archive, path)
-    _check_graph(json.loads(archive.read(members[GRAPH])), path)
+    _check_tensors(archive, path)
+    _check_graph(json.loads(archive.get_record(GRAPH)), path)
 
 
-def _check_tensors(members: dict[str, zipfile.ZipInfo], archive: zipfile.ZipFile, path: Path) -> None:
-    for name in members:
-        if (
-            name.startswith(("data/weights/", "data/constants/"))
-            and name not in CONFIGS
-            and not TENSOR_FILES.fullmatch(name)
-        ):
-            raise ModelError(f"{path} is refused: {name} is no plain tensor, and could run code")
+def _is_expected(name: str) -> bool:
+    """Whether PyTorch may find a member: it opens all that is in these folders, whatever the case of its name."""
+    inside = name.lower().startswith(("data/", "models/"))
+    return not inside or name in NEEDED or bool(TENSOR_FILES.fullmatch(name))
+
+
+def _check_tensors(archive: torch._C.PyTorchFileReader, path: Path) -> None:
     for config in CONFIGS:
-        for name, facts in json.loads(archive.read(members[config]))["config"].items():
+        for name, facts in json.loads(archive.get_record(config))["config"].items():
             if facts["use_pickle"]:
                 raise ModelError(f"{path} is refused: its tensor {name!r} is a pickle, which could run code")
     try:
-        torch.load(io.BytesIO(archive.read(members[EXAMPLE])), map_location="cpu", weights_only=True)
+        torch.load(io.BytesIO(archive.get_record(EXAMPLE)), map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged pickle fails with anything
         raise ModelError(
             f"{path} is refused: its example inputs are damaged, or no plain tensors, and could run code"
@@ -110,8 +116,10 @@ def _check_graph(program: Any, path: Path) -> None:
     for key, text in _texts(program):
         if key == "expr_str":
             safe = _is_arithmetic(text)
-        elif key == "target" and text.startswith(("torch", "_operator", "math", "#")):
+        elif key in ("target", "as_operator") and text.startswith(("torch", "_operator", "math", "#")):
             safe = bool(OPERATORS.fullmatch(text)) and not FILE_OPERATORS.match(text)
+        elif key in ("in_spec", "out_spec"):
+            safe = not IMPORTS.search(text)
         else:
             safe = not CODE.search(text)
         if not safe:
@@ -128,7 +136,7 @@ def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(value, dict):
         for name, item in value.items():
             yield key, name
-            if name not in ("metadata", "guards_code"):
+            if (key, name) not in NOTES:
                 yield from _texts(item, name)
 
 

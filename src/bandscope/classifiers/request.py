@@ -29,6 +29,21 @@ class Request:
     classes: tuple[ClassLabel, ...] | None = None
 
 
+def wants_pretrained(request: Request) -> bool:
+    """Whether the published weights are wanted: where nothing is said, if no file is given.
+
+    Raises:
+        InputError: `pretrained` is neither true nor false, or true beside a weights file.
+    """
+    text = request.spec.text
+    wanted = request.spec.options.get("pretrained", request.weights is None)
+    if not isinstance(wanted, bool):
+        raise InputError(f"{text}: pretrained must be true or false; given: {wanted!r}")
+    if wanted and request.weights is not None:
+        raise InputError(f"{text}: pretrained weights and a weights file exclude each other")
+    return wanted
+
+
 def settle_preprocess(
     request: Request,
     own: Preprocess | None,

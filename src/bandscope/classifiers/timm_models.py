@@ -11,7 +11,7 @@ from timm.data.config import resolve_data_config
 from bandscope.classifiers.names import timm_classes
 from bandscope.classifiers.overrides import override, override_config
 from bandscope.classifiers.provenance import describe_module
-from bandscope.classifiers.request import Request
+from bandscope.classifiers.request import Request, wants_pretrained
 from bandscope.classifiers.torch_classifier import TorchClassifier
 from bandscope.classifiers.weights import load_state, read_state
 from bandscope.errors import InputError, ModelError, nearest
@@ -28,10 +28,9 @@ def load_timm(request: Request) -> TorchClassifier:
         InputError: an option or override is out of range.
     """
     spec, options = request.spec, dict(request.spec.options)
-    pretrained = options.pop("pretrained", request.weights is None)
-    if pretrained and request.weights is not None:
-        raise InputError(f"{spec.text}: pretrained weights and a weights file exclude each other")
-    module = build_timm(spec.name, options, pretrained=bool(pretrained))
+    pretrained = wants_pretrained(request)
+    options.pop("pretrained", None)
+    module = build_timm(spec.name, options, pretrained=pretrained)
     if request.weights is not None:
         load_state(module, read_state(request.weights), request.weights)
     return TorchClassifier(
@@ -39,7 +38,7 @@ def load_timm(request: Request) -> TorchClassifier:
         spec=spec.text,
         preprocess=_preprocess(request, module.pretrained_cfg, options),
         classes=request.classes or timm_classes(module.num_classes, module.pretrained_cfg),
-        provenance=describe_module(module, "timm", _source(request, module, bool(pretrained)), options),
+        provenance=describe_module(module, "timm", _source(request, module, pretrained), options),
     )
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import nn
 
 from bandscope.classifiers.base import Classifier, ClassifierFacts
@@ -71,6 +72,7 @@ class FunctionClassifier(ClassifierFacts):
     preprocess: Preprocess
     classes: tuple[ClassLabel, ...] | None
     provenance: Mapping[str, Any]
+    device: torch.device = field(default=CPU, init=False)
 
     def prepare(self, device: torch.device, dtype: torch.dtype) -> None:
         """Nothing to move: the function gets its batches on `device`.
@@ -80,6 +82,7 @@ class FunctionClassifier(ClassifierFacts):
         """
         if dtype != torch.float32:
             raise InputError(f"a function cannot be run in {_name(dtype)}: only float32")
+        self.device = device
 
     def logits(self, batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
         """Raw scores, float32.
@@ -111,24 +114,46 @@ def as_logits(output: Any, images: int) -> Float[torch.Tensor, "n classes"]:
 
 
 def probe_outputs(classifier: Classifier) -> int:
-    """How many classes a classifier tells apart: one forward of a black crop.
+    """How many classes a classifier tells apart: one forward of a black crop, on its device.
 
     Raises:
         ModelError: it does not take the crops that its preprocessing makes (wrong channels or size), gives no
             logits, or has another number of class names than outputs.
     """
-    height, width = classifier.preprocess.size
-    pixels = torch.zeros(1, height, width, classifier.preprocess.channels, dtype=torch.uint8)
-    batch = classifier.preprocess.normalise(pixels.to(getattr(classifier, "device", CPU)))
+    black = np.zeros((1, *classifier.preprocess.size, classifier.preprocess.channels), dtype=np.uint8)
+    outputs = _asked(classifier, black).shape[1]
+    if classifier.classes is not None and len(classifier.classes) != outputs:
+        raise ModelError(f"{classifier.spec} has {outputs} outputs but {len(classifier.classes)} class names")
+    return outputs
+
+
+def answers(classifier: Classifier) -> list[list[float]] | None:
+    """What tells classifiers of one name apart that no hash of their weights identifies.
+
+    Returns:
+        The least, largest and mean logit and their standard deviation for each of two crops of noise; None where the
+        weights have a hash, or where the classifier answers otherwise when it is asked again.
+    """
+    if "weights_sha256" in classifier.provenance:
+        return None
+    shape = (2, *classifier.preprocess.size, classifier.preprocess.channels)
+    noise = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    first, again = (_asked(classifier, noise).double().cpu() for _ in range(2))
+    if not torch.equal(first, again) or not first.isfinite().all():
+        return None
+    told = (first.amin(1), first.amax(1), first.mean(1), first.std(1, correction=0))
+    return [[float(value) for value in row] for row in torch.stack(told, dim=1)]
+
+
+def _asked(classifier: Classifier, crops: UInt8[np.ndarray, "n h w c"]) -> Float[torch.Tensor, "n classes"]:
+    """The logits of crops, on the classifier's device."""
+    pixels = torch.from_numpy(crops).to(getattr(classifier, "device", CPU))
     try:
-        outputs = classifier.logits(batch).shape[1]
+        return classifier.logits(classifier.preprocess.normalise(pixels))
     except ModelError:
         raise
     except Exception as error:  # a network may fail with anything; here it means: not made for this input
         raise ModelError(_misfit(classifier, error)) from error
-    if classifier.classes is not None and len(classifier.classes) != outputs:
-        raise ModelError(f"{classifier.spec} has {outputs} outputs but {len(classifier.classes)} class names")
-    return outputs
 
 
 def check_precision(dtype: torch.dtype) -> None:

@@ -1,6 +1,7 @@
 """`torchvision:NAME`: the classification networks of torchvision."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torchvision
@@ -9,10 +10,10 @@ from torchvision.models import Weights, WeightsEnum
 
 from bandscope.classifiers.names import imagenet_1k
 from bandscope.classifiers.provenance import describe_module
-from bandscope.classifiers.request import Request, settle_preprocess
+from bandscope.classifiers.request import Request, settle_preprocess, wants_pretrained
 from bandscope.classifiers.torch_classifier import TorchClassifier
-from bandscope.classifiers.weights import load_state, read_state
-from bandscope.errors import InputError, ModelError, nearest
+from bandscope.classifiers.weights import State, load_state, read_state
+from bandscope.errors import ModelError, first_line, nearest
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
 
@@ -33,16 +34,16 @@ def load_torchvision(request: Request) -> TorchClassifier:
     """
     spec, options = request.spec, dict(request.spec.options)
     check_torchvision_name(spec.name)
-    pretrained = options.pop("pretrained", request.weights is None)
-    if pretrained and request.weights is not None:
-        raise InputError(f"{spec.text}: pretrained weights and a weights file exclude each other")
-    published = _published(spec.name, request.weights)
-    used = published if pretrained or _is_published(spec.name, request.weights) else None
+    pretrained = wants_pretrained(request)
+    options.pop("pretrained", None)
+    members = torchvision.models.get_model_weights(spec.name).__members__
+    published = members.get(str(request.weights), members.get("DEFAULT"))
+    used = published if pretrained or str(request.weights) in members else None
     if pretrained and used is None:
         raise ModelError(f"torchvision has no weights for {spec.name!r}; give a file with --weights FILE")
     module = build_torchvision(spec.name, options, used)
     if used is None and request.weights is not None:
-        load_state(module, read_state(request.weights), request.weights)
+        load_state(module, _state(request.weights, members), request.weights)
     own = published if _outputs(options) == _outputs_of(published) else None
     return TorchClassifier(
         module=module,
@@ -63,11 +64,12 @@ def build_torchvision(name: str, options: Mapping[str, Any], weights: WeightsEnu
     defaults = INCEPTION_OPTIONS if name in INCEPTIONS and weights is None else {}
     try:
         module: nn.Module = torchvision.models.get_model(name, weights=weights, **{**defaults, **options})
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"torchvision:{name} cannot be built with {dict(options)}: {error}") from error
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # options fail with anything, as do downloads and what they left damaged
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        if weights is None or isinstance(error, TypeError | ValueError):
+            raise ModelError(f"torchvision:{name} cannot be built with {dict(options)}: {reason}") from error
         raise ModelError(
-            f"the pretrained weights of torchvision:{name} cannot be had ({type(error).__name__}: {error}); "
+            f"the pretrained weights of torchvision:{name} cannot be had ({reason}); "
             f"give a file with --weights FILE or torchvision:{name}?weights=FILE, or use ?pretrained=false"
         ) from error
     return module
@@ -84,14 +86,12 @@ def check_torchvision_name(name: str) -> None:
         raise ModelError(f"torchvision has no classification model {name!r}.{nearest(name, names)}")
 
 
-def _published(name: str, weights: Any) -> WeightsEnum | None:
-    """The published weights called `weights`, or else the default ones; None where there are none."""
-    members = torchvision.models.get_model_weights(name).__members__
-    return members.get(str(weights), members.get("DEFAULT"))
-
-
-def _is_published(name: str, weights: Any) -> bool:
-    return str(weights) in torchvision.models.get_model_weights(name).__members__
+def _state(weights: str | Path, names: Mapping[str, WeightsEnum]) -> State:
+    """The weights in a file; what cannot be one is a name of published weights gone wrong."""
+    if not Path(weights).suffix and not Path(weights).expanduser().exists():
+        hint = nearest(str(weights), names)
+        raise ModelError(f"{weights} is neither a weights file nor one of torchvision's: {', '.join(names)}.{hint}")
+    return read_state(weights)
 
 
 def _outputs(options: Mapping[str, Any]) -> int:

@@ -60,7 +60,7 @@ def load_state(module: nn.Module, state: State, source: str | Path) -> None:
     ]
     found = {"missing": missing, "unexpected": unexpected, "of another shape": wrong}
     if any(found.values()):
-        parts = "; ".join(_listed(what, names) for what, names in found.items() if names)
+        parts = "; ".join(listed(what, names) for what, names in found.items() if names)
         raise ModelError(f"the weights in {source} do not fit {type(module).__name__}: {parts}")
     module.load_state_dict(state, strict=False)
 
@@ -114,7 +114,7 @@ def _find_state(content: Any, path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise ModelError(f"{path} holds no state dict: a {type(content).__name__}")
     if odd := [str(name) for name, value in content.items() if not isinstance(value, torch.Tensor)]:
-        raise ModelError(f"{path} holds no plain state dict: {_listed('not tensors', odd)}")
+        raise ModelError(f"{path} holds no plain state dict: {listed('not tensors', odd)}")
     return dict(content)
 
 
@@ -125,6 +125,7 @@ def _strip_prefixes(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return state
 
 
-def _listed(what: str, names: list[str]) -> str:
+def listed(what: str, names: list[str]) -> str:
+    """How many names there are of a kind, and the first few."""
     rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return f"{len(names)} {what}: {', '.join(names[:SHOWN])}{rest}"

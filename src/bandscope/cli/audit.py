@@ -15,7 +15,7 @@ from rich.console import Console
 from bandscope.api import audit, audit_together, subject_of
 from bandscope.classifiers import Classifier, load_classifier
 from bandscope.cli.bars import Bar
-from bandscope.cli.checks import check_folder, check_images, uncomputed
+from bandscope.cli.checks import check_folder, uncomputed
 from bandscope.cli.dry_run import show
 from bandscope.cli.names import slug
 from bandscope.cli.parsing import (
@@ -38,6 +38,7 @@ from bandscope.probes import default_radii
 from bandscope.report.audit import read_audit
 from bandscope.report.grouping import asked_grouping
 from bandscope.report.overview import write_overview
+from bandscope.report.stores import check_images
 from bandscope.report.summary import summary
 
 

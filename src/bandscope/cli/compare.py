@@ -1,23 +1,24 @@
 """`bandscope compare`: stores in, their comparison out: terminal, JSON, CSV, Markdown, figures, and an exit code."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 
-from bandscope import cube
 from bandscope.analysis.comparison.common import common_images
 from bandscope.analysis.comparison.compare import compare
 from bandscope.analysis.comparison.thresholds import check_against, check_thresholds, parse_threshold
-from bandscope.cli.checks import check_folder, check_images, check_whole
-from bandscope.cube.place import Place, place_of
+from bandscope.analysis.statistics import Bootstrap
+from bandscope.cli.checks import check_folder
 from bandscope.errors import InputError
+from bandscope.files import check_file
 from bandscope.report.comparison import Report, terminal
 from bandscope.report.comparison_files import write_csv, write_figures, write_json, write_markdown
 from bandscope.report.grouping import grouping
+from bandscope.report.stores import opened
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,8 @@ class Outputs:
         to_folder = self.csv is not None and self.csv.suffix.lower() != ".csv"
         files = {"--json": self.json, "--markdown": self.markdown, "--csv": None if to_folder else self.csv}
         for option, path in files.items():
-            if path is not None and not path.parent.is_dir():
-                raise InputError(f"{option} {path}: the folder {path.parent} does not exist.")
-            if path is not None and path.is_dir():
-                raise InputError(f"{option} {path} is a folder; give a file.")
+            if path is not None:
+                check_file(path, option)
         if to_folder and self.csv is not None:
             check_folder(self.csv, "CSV")
         if self.figures is not None:
@@ -65,6 +64,9 @@ def run(
     zoom: float | None,
     any_convention: bool,
     alpha: float,
+    confidence: float,
+    resamples: int,
+    seed: int,
     fail_if: Sequence[str],
     outputs: Outputs,
     console: Console,
@@ -76,19 +78,15 @@ def run(
     """
     thresholds = [parse_threshold(text) for text in fail_if]
     outputs.check()
-    places = [place_of(store) for store in stores]
-    with ExitStack() as stack, console.status("Comparing ..."):
-        cubes = {name: stack.enter_context(cube.open(place)) for name, place in named(places).items()}
-        for place, tree in zip(places, cubes.values(), strict=True):
-            check_whole(place)
-            check_images(tree, place)
+    settings: dict[str, Any] = {"alpha": alpha, **asdict(Bootstrap(confidence, resamples, seed))}
+    with console.status("Comparing ..."), opened(stores) as cubes:
         common = common_images(cubes, zoom=zoom, any_convention=any_convention)
         check_thresholds(thresholds, common)
         groups = grouping(next(iter(cubes.values())), by) if by else None
-        comparison = compare(common, alpha=alpha)
+        comparison = compare(common, **settings)
         report = Report(
             comparison,
-            compare(common, groups.by, alpha=alpha) if groups else None,
+            compare(common, groups.by, **settings) if groups else None,
             groups.noun if groups else "group",
             check_against(thresholds, comparison) if thresholds else pd.DataFrame(),
         )
@@ -97,21 +95,6 @@ def run(
     for file in files:
         console.print(f"-> {file}", markup=False)
     return _violated(report.verdicts)
-
-
-def named(places: Sequence[Place]) -> dict[str, Place]:
-    """A short name for each store: its file's stem; where stems repeat, with its folder or else with a number."""
-    folders = {place.stem: {other.around for other in places if other.stem == place.stem} for place in places}
-    found: dict[str, Place] = {}
-    for place in places:
-        name = f"{place.around}/{place.stem}" if len(folders[place.stem]) > 1 else place.stem
-        number = next(n for n in range(1, len(places) + 1) if _numbered(name, n) not in found)
-        found[_numbered(name, number)] = place
-    return found
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name} ({number})"
 
 
 def _violated(verdicts: pd.DataFrame) -> bool:

@@ -11,10 +11,12 @@ from rich.table import Table
 from torch import nn
 
 from bandscope.classifiers import load_classifier
-from bandscope.errors import InputError, ModelError, StoreError
+from bandscope.errors import ModelError, StoreError
+from bandscope.files import check_file
 from bandscope.nn.inspect import Inspection, inspect_model
 from bandscope.report.figures import save
 from bandscope.report.figures.kernels import figure_kernel_layers, figure_kernels
+from bandscope.report.words import short_spec
 
 NOTE = (
     "Energy of the kernels, in %, that the nearest single Gaussian derivative of order 0 to 2 (member) and all six "
@@ -35,12 +37,12 @@ def run(
     console: Console,
 ) -> None:
     """Load the network, look at its kernels, show the layers, write what was asked for."""
-    if csv is not None and not csv.parent.is_dir():
-        raise InputError(f"--csv {csv}: the folder {csv.parent} does not exist.")
+    if csv is not None:
+        check_file(csv, "--csv")
     found = inspect_model(_module(model, weights), include=include, exclude=exclude)
     _show(found.layers, console)
     try:
-        for path in _write(found, csv, figures, title=model):
+        for path in _write(found, csv, figures, title=short_spec(model)):
             console.print(f"{path}", markup=False)
     except OSError as error:
         raise StoreError(f"{error.filename or figures} cannot be written: {error.strerror}.") from error

@@ -11,7 +11,7 @@ from rich.text import Text
 from bandscope.cli.audit_command import audit
 from bandscope.cli.lens_command import lens
 from bandscope.cli.options import CropPct, Device, InputSize, Mean, Std, Threads, Weights
-from bandscope.cli.terminal import WHERE, err, out
+from bandscope.cli.terminal import STATISTICS, WHERE, err, out
 from bandscope.cli.train import train
 from bandscope.errors import BandscopeError
 
@@ -117,7 +117,14 @@ def compare(
     any_convention: Annotated[
         bool, typer.Option("--any-convention", help="Compare stores of different conventions.")
     ] = False,
-    alpha: Annotated[float, typer.Option(help="Error of the tests over all radii of a probe.")] = 0.05,
+    alpha: Annotated[
+        float, typer.Option(help="Error of the tests over all radii of a probe.", rich_help_panel=STATISTICS)
+    ] = 0.05,
+    confidence: Annotated[float, typer.Option(help="Of every interval.", rich_help_panel=STATISTICS)] = 0.95,
+    resamples: Annotated[
+        int, typer.Option(help="Of the paired bootstrap over images.", rich_help_panel=STATISTICS)
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap.", rich_help_panel=STATISTICS)] = 0,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
@@ -152,6 +159,9 @@ def compare(
         zoom=zoom,
         any_convention=any_convention,
         alpha=alpha,
+        confidence=confidence,
+        resamples=resamples,
+        seed=seed,
         fail_if=fail_if or (),
         outputs=outputs,
         console=out,

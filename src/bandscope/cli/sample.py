@@ -19,7 +19,7 @@ from bandscope import analysis, cube
 from bandscope.analysis.sample import image_position
 from bandscope.analysis.telling import RANKED_BY
 from bandscope.analysis.zoom import scale_axis, scale_values
-from bandscope.cli.checks import check_folder, check_images, check_whole, uncomputed
+from bandscope.cli.checks import check_folder, uncomputed
 from bandscope.cli.parsing import parse_radii
 from bandscope.cube.place import Place, place_of
 from bandscope.datasets import ImageSource, load_source
@@ -29,6 +29,7 @@ from bandscope.probes import number
 from bandscope.report.figures import save
 from bandscope.report.grouping import grouping
 from bandscope.report.sample import Sample, ZoomChoice, sample_sheet
+from bandscope.report.stores import check_images, check_whole
 from bandscope.report.thumbnails import audited_images
 
 COUNT = 10

@@ -10,11 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from bandscope import analysis, cube
-from bandscope.cli.checks import check_images, check_whole, uncomputed
+from bandscope.cli.checks import uncomputed
 from bandscope.cube.place import place_of
 from bandscope.errors import InputError
-from bandscope.files import write_csv
+from bandscope.files import check_file, write_csv
 from bandscope.report.grouping import By, grouping
+from bandscope.report.stores import check_images, check_whole
 
 Groups = By | Literal["image"]
 Make = Callable[[Any, Groups], pd.DataFrame]
@@ -48,8 +49,8 @@ def run(
         raise InputError(f"--by image is for {', '.join(OVER_ZOOMS)}; `samples` and `takeovers` have rows of images.")
     if zoom is not None and name in OVER_ZOOMS:
         raise InputError(f"The table {name!r} is about all zooms and takes no --zoom.")
-    if csv is not None and not csv.parent.is_dir():
-        raise InputError(f"--csv {csv}: the folder {csv.parent} does not exist.")
+    if csv is not None:
+        check_file(csv, "--csv")
     store = place_of(where)
     with cube.open(store) as tree:
         check_whole(store)

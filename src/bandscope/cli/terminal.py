@@ -8,3 +8,4 @@ err = Console(stderr=True, highlight=False, emoji=False)
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 WHAT, HOW, WHERE, MACHINE = "What is measured", "Preprocessing and labels", "Results", "Machine"
+STATISTICS = "Intervals and tests"

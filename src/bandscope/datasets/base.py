@@ -20,7 +20,7 @@ class ImageSource(Protocol):
 
     @property
     def spec(self) -> str:
-        """What the user wrote, e.g. "folder:imagenet/val"."""
+        """What the user wrote to name the images."""
 
     @property
     def classes(self) -> tuple[ClassLabel, ...]:

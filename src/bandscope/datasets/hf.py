@@ -70,7 +70,7 @@ class HuggingFace(SourceFacts):
         self._column = _image_column(found.features, image, self.spec)
         self.classes, self.labels = _labels(found, _label_column(found.features, label, self.spec), self.spec)
         self._images = _raw(found, self._column)
-        self._root = Path(name).expanduser().absolute()
+        self._root = Path(name).expanduser().resolve()  # as datasets does with the paths of images
         self.paths: Sequence[str] = Strings(self._paths())
 
     def __len__(self) -> int:

@@ -41,7 +41,10 @@ def load_source(spec: str | ImageSource, **options: Any) -> ImageSource:
 def _given(source: object, options: Mapping[str, Any]) -> ImageSource:
     if not isinstance(source, ImageSource):
         kind = type(source).__name__
-        raise InputError(f"{source!r} is a {kind}, not a spec (a str: {FORMS}) or an ImageSource.")
+        raise InputError(
+            f"Images are given as {kind}, not a spec (a str: {FORMS}) or an ImageSource. Images in memory become one "
+            "by bandscope.ArraySource(images, labels)."
+        )
     if options:
         raise InputError(f"Options {sorted(options)} need a spec; an ImageSource has been opened already.")
     return source

@@ -104,7 +104,7 @@ def _find(pattern: str, split: str) -> tuple[Path, list[Path]]:
         root, pattern = given.parent, glob.escape(pattern)
     elif given.is_dir():
         root, pattern = given, f"{glob.escape(pattern)}/**/*.parquet"
-    files = [path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file()]  # noqa: PTH207
+    files = {path for path in map(Path, glob.glob(pattern, recursive=True)) if path.is_file()}  # noqa: PTH207
     if not files:
         raise DataError(f"No file fits {pattern!r}; expected Parquet files with an image and a label column.")
     return root, _of_split(root, sorted(files, key=lambda file: file.relative_to(root).as_posix()), split)

@@ -42,6 +42,15 @@ def parse_spec(text: str, more: Mapping[str, Any]) -> Spec:
     return Spec(_with(text, bool(options), more), kind, place, {**options, **more})
 
 
+def is_spec(text: str) -> bool:
+    """Whether a data set could be opened by this text; a source of the user's own may be called anything."""
+    try:
+        parse_spec(text, {})
+    except InputError:
+        return False
+    return True
+
+
 def _check_head(text: str, head: str, kind: str, place: str) -> None:
     if kind not in KINDS or (kind == "planted") != (head == "planted"):
         raise InputError(f"{text!r} is not a known image set; allowed: {FORMS}.{_hint(head, kind)}")

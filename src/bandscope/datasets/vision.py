@@ -1,7 +1,7 @@
 """Image classification sets of torchvision.datasets."""
 
 from collections.abc import Mapping, Sequence
-from inspect import Parameter, signature
+from inspect import Parameter, isclass, signature
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,13 @@ from bandscope.datasets.vision_facts import FAILURES, class_labels, image_conten
 from bandscope.errors import DataError, ImageError, InputError, nearest
 
 HELD_OUT = ("test", "val", "valid")  # tried in this order where no split is given
+# other options that name a part (of MNIST, Omniglot, INaturalist, LSUN): their default, and what is held out from it
+PARTS: Mapping[str, tuple[Any, Any]] = {
+    "train": (True, False),
+    "background": (True, False),
+    "version": ("2021_train", "2021_valid"),
+    "classes": ("train", "val"),
+}
 NOT_OPTIONS = frozenset({"self", "transform", "target_transform", "transforms", "loader", "is_valid_file", "kwargs"})
 ABSTRACT = frozenset({"VisionDataset", "DatasetFolder"})
 
@@ -92,12 +99,13 @@ def _arguments(spec: Spec, parameters: Mapping[str, Parameter]) -> dict[str, Any
 
 
 def _named(spec: Spec) -> Any:
-    names = {name.lower(): name for name in torchvision.datasets.__all__ if name not in ABSTRACT}
-    if spec.place not in names.values():
-        hint = f" Did you mean {names[spec.place.lower()]!r}?" if spec.place.lower() in names else ""
-        hint = hint or nearest(spec.place, names.values())
+    found = {name: getattr(torchvision.datasets, name) for name in torchvision.datasets.__all__}
+    sets = {name: each for name, each in found.items() if isclass(each) and name not in ABSTRACT}
+    if spec.place not in sets:
+        same = [f" Did you mean {name!r}?" for name in sets if name.lower() == spec.place.lower()]
+        hint = same[0] if same else nearest(spec.place, sets)
         raise InputError(f"torchvision.datasets has no {spec.place!r} ({spec.text!r}).{hint}")
-    return getattr(torchvision.datasets, spec.place)
+    return sets[spec.place]
 
 
 def _parameters(dataset: type) -> dict[str, Parameter]:
@@ -113,7 +121,11 @@ def _parameters(dataset: type) -> dict[str, Parameter]:
 
 def _held_out_parts(parameters: Mapping[str, Parameter], given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The options to try, in order, to get the part that a model was not trained on."""
-    held_out: dict[str, Any] = {"train": False} if "train" in parameters and "train" not in given else {}
+    held_out = {
+        name: part
+        for name, (default, part) in PARTS.items()
+        if name in parameters and name not in given and parameters[name].default == default
+    }
     if "split" in parameters and "split" not in given:
         return [{**held_out, "split": split} for split in HELD_OUT]
     return [held_out]

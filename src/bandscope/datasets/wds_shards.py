@@ -1,6 +1,7 @@
 """Where in a tar file of WebDataset each image lies, and what its label is."""
 
 import json
+import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ IMAGES = ("jpg", "jpeg", "png", "webp")
 LABELS = ("cls", "json")  # the first that a sample has
 KEY = "label"  # of a .json
 BLOCK = 512  # bytes: a tar ends with blocks of zeros
+TAIL = 2 * tarfile.RECORDSIZE  # bytes: no tar ends with more of them
+NOTES = re.compile(r"__[^/]*__([./]|$)")  # files and folders of WebDataset itself
+NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 COMPRESSED = {b"\x1f\x8b": "gzip", b"BZ": "bzip2", b"\xfd7": "xz", b"\x28\xb5": "zstd"}
 
 
@@ -73,13 +77,17 @@ def _samples(file: IO[bytes], path: Path) -> dict[str, dict[str, Member]]:
     file.seek(end)
     if file.read(BLOCK) != bytes(BLOCK):
         raise DataError(f"The shard {str(path)!r} is truncated or damaged at byte {end}: what follows is no member.")
+    if any(file.read(TAIL)):
+        raise DataError(
+            f"The shard {str(path)!r} goes on after its end at byte {end}: give each of several tars a file."
+        )
     return samples
 
 
 def _add(samples: dict[str, dict[str, Member]], member: Member, path: Path) -> None:
     """Sort a member in by WebDataset's rule: the key ends at the first dot of the file's name."""
     key, extension = base_plus_ext(member.name)
-    if key is None or key.rpartition("/")[2].startswith("__"):  # notes of WebDataset itself
+    if key is None or NOTES.match(member.name) or NOTES.match(member.name.rpartition("/")[2]):
         return
     members = samples.setdefault(key, {})
     if members.setdefault(extension.lower(), member) is not member:
@@ -117,7 +125,10 @@ def _label(key: str, members: Mapping[str, Member], label: str, file: IO[bytes],
     where = f"{members[own].name!r} in {str(path)!r}"
     if own == "json" and own != label:
         return _json_label(data, label or KEY, where)
-    return _value(data.decode(errors="replace").strip(), where)
+    try:
+        return _value(data.decode().strip(), where)
+    except UnicodeDecodeError as error:
+        raise DataError(f"The label {where} is no text: {error}.") from error
 
 
 def _json_label(data: bytes, key: str, where: str) -> int | str:
@@ -138,7 +149,4 @@ def _value(text: str, where: str) -> int | str:
     """A whole number where the text is one."""
     if not text:
         raise DataError(f"The label {where} is empty.")
-    try:
-        return int(text)
-    except ValueError:
-        return text
+    return int(text) if NUMBER.fullmatch(text) else text

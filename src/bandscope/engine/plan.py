@@ -75,7 +75,7 @@ def resolve_plan(request: Request, images: int, classifier: Classifier) -> Plan:
     The batch never exceeds the number of images: short batches are padded to full size, so that an image's
     numbers do not depend on how many others share its batch.
     """
-    device = _device(request.device)
+    device = usable_device(request.device)
     precision = "fp32" if request.precision in (None, AUTO) else request.precision
     backend = DEFAULT if request.backend in (None, AUTO) else request.backend
     threads = request.threads or torch.get_num_threads()
@@ -109,7 +109,7 @@ def adopt_plan(request: Request, stored: dict[str, Any], images: int, classifier
             f"The store was begun with other settings ({'; '.join(differing)}); its numbers would no longer be "
             "bit-identical. Leave those options out to go on, or start again with --overwrite."
         )
-    classifier.prepare(torch.device(_device(plan.device)), plan.dtype)
+    classifier.prepare(torch.device(usable_device(plan.device)), plan.dtype)
     return plan
 
 
@@ -142,7 +142,12 @@ def _rate(classifier: Classifier, device: str, size: int) -> float:
     return size / best
 
 
-def _device(name: str | None) -> str:
+def usable_device(name: str | None) -> str:
+    """The device of that name; without one CUDA where there is one, else the CPU.
+
+    Raises:
+        InputError: it cannot be used here.
+    """
     if name in (None, "auto"):
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

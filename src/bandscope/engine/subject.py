@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -15,6 +16,7 @@ from jaxtyping import Int
 
 from bandscope.classifiers.backends import PACKAGES
 from bandscope.classifiers.base import Classifier
+from bandscope.classifiers.torch_classifier import answers
 from bandscope.cube.schema import SETTINGS, CubeHeader, ProbeAxes, ScaleAxis
 from bandscope.cube.store import Store
 from bandscope.datasets.base import ImageSource
@@ -25,6 +27,8 @@ from bandscope.engine.scales import NO_SCALES, UNITS
 from bandscope.errors import StoreError
 from bandscope.labels import ClassLabel
 from bandscope.nested import flat
+
+ANSWERS = "answers"  # of a model that no hash identifies
 
 
 @dataclass(frozen=True)
@@ -52,13 +56,20 @@ class Subject:
 
     def identity(self) -> dict[str, Any]:
         """What must agree before results may share a store."""
+        own = {"spec": self.classifier.spec, "outputs": self.outputs}
+        if self._answers:
+            own[ANSWERS] = self._answers
         return {
-            "model": {**self.classifier.provenance, "spec": self.classifier.spec, "outputs": self.outputs},
+            "model": {**self.classifier.provenance, **own},
             "data": {"spec": self.source.spec, "images": len(self.source), "fingerprint": self.source.fingerprint()},
             "preprocess": self.classifier.preprocess.to_json(),
             "convention": self.layout.convention.to_json(),
             "zoom": self.layout.scales.identity() if self.layout.scales else _fixed(NO_SCALES),
         }
+
+    @cached_property
+    def _answers(self) -> list[list[float]] | None:
+        return answers(self.classifier)
 
     def header(self, plan: Plan, layout: Layout, choice: Mapping[str, Any] | None = None) -> CubeHeader:
         """All that a store of these conditions says of itself; `choice` is what the plan's backend rests on."""
@@ -100,11 +111,24 @@ def differences(subject: Subject, store: Store) -> list[str]:
     ignored = {"model.spec", "model.source", "data.spec"} if asked.get("model.weights_sha256") else {"data.spec"}
     keys = [k for k in sorted({*asked, *stored}) if k not in ignored and not k.startswith("model.versions")]
     differing = [
-        f"{key}: {_shown(asked.get(key))} asked, {_shown(stored.get(key))} stored"
+        _difference(key, asked.get(key), stored.get(key))
         for key in keys
-        if asked.get(key) != stored.get(key)
+        if not _same(key, asked.get(key), stored.get(key))
     ]
     return differing or _other_labels(subject, store.labels)
+
+
+def _same(key: str, asked: Any, stored: Any) -> bool:
+    """Whether a setting is unchanged; answers to a hundredth, since another machine rounds otherwise."""
+    if key != f"model.{ANSWERS}" or not (asked and stored):
+        return bool(asked == stored)
+    return bool(np.allclose(asked, stored, rtol=0, atol=0.01 * np.abs(stored).max()))
+
+
+def _difference(key: str, asked: Any, stored: Any) -> str:
+    if key == f"model.{ANSWERS}":
+        return f"{key}: the model of that name gives other logits for the same images than when the store was begun"
+    return f"{key}: {_shown(asked)} asked, {_shown(stored)} stored"
 
 
 def _other_labels(subject: Subject, stored: Int[np.ndarray, " images"]) -> list[str]:

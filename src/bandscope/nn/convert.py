@@ -3,7 +3,8 @@
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import nan
+from math import isnan, nan
+from textwrap import fill
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from torch import nn
@@ -12,9 +13,13 @@ from bandscope.errors import InputError, nearest
 from bandscope.nn.depthwise import Site, chosen, grouped_convolutions
 from bandscope.nn.designs import MODES, Design, Mode, designs
 from bandscope.nn.layers import DerivativeConv2d
+from bandscope.reprs import Facts
 
 if TYPE_CHECKING:
     import pandas as pd
+
+WIDTH, LONGEST = 100, 30  # characters of a printed report, and of a layer's name in it
+TIED = "\xa0"  # a space that no line breaks at
 
 
 @dataclass(frozen=True)
@@ -23,39 +28,47 @@ class ConvertedLayer:
 
     Attributes:
         name: the module's name.
+        became: what took its place: how many channels take which operator; "" where it was left.
+        sigma: the operators' scales in pixels: one, "lowest to highest", or "median (quartile to quartile)"; "" for
+            the paper's 3 taps, and where it was left.
+        residual: energy of its kernels (sum of squares) that the nearest single members leave, as a share of all; NaN
+            in mode "paper", which does not look at the kernels.
+        residual_jet: what all members of the jet together leave, likewise.
+        reason: why it was left; "" where it was replaced.
         kind: its class.
         channels: input channels of the convolution.
         outputs: its output channels.
         kernel: its size in pixels, such as "3 x 3"; stride and dilation are written alike.
         stride: pixels between outputs.
         dilation: pixels between taps.
-        became: what took its place; "" where it was left.
         weights: numbers in its kernels that were learned before.
         learned: numbers in its kernels that are learned now.
-        residual: energy of its kernels (sum of squares) that the nearest single members leave, as a share of all; NaN
-            in mode "paper", which does not look at the kernels.
-        residual_jet: what all members of the jet together leave, likewise.
-        reason: why it was left; "" where it was replaced.
     """
 
     name: str
+    became: str
+    sigma: str
+    residual: float
+    residual_jet: float
+    reason: str
     kind: str
     channels: int
     outputs: int
     kernel: str
     stride: str
     dilation: str
-    became: str
     weights: int
     learned: int
-    residual: float
-    residual_jet: float
-    reason: str
 
 
-@dataclass(frozen=True)
-class ConversionReport:
-    """What `convert_depthwise` did, or would do: one row a grouped convolution, in the model's order."""
+@dataclass(frozen=True, repr=False)
+class ConversionReport(Facts):
+    """What `convert_depthwise` did, or would do. Printed, it is a table of 100 columns.
+
+    Attributes:
+        mode: as it was asked for.
+        rows: one a grouped convolution, in the model's order.
+    """
 
     mode: Mode
     rows: tuple[ConvertedLayer, ...]
@@ -76,18 +89,34 @@ class ConversionReport:
 
         return pd.DataFrame(self.rows)
 
+    def _told(self) -> dict[str, str]:
+        return {
+            "mode": self.mode,
+            "layers": f"{len(self.replaced)} of {len(self.rows)} grouped convolutions replaced",
+        }
+
     def __str__(self) -> str:
-        lines = [f"{self.mode}: {len(self.replaced)} of {len(self.rows)} grouped convolutions replaced"]
-        width = max((len(row.name) for row in self.rows), default=0)
-        return "\n".join([*lines, *(f"  {row.name:<{width}}  {_described(row)}" for row in self.rows)])
+        fitted = any(not isnan(row.residual) for row in self.rows)
+        head = ["layer", "channels", "kernel", "stride", *(["residual", "jet"] if fitted else []), "became"]
+        table = [head, *(_cells(row, fitted) for row in self.rows)]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)][:-1]
+        return "\n".join([f"{self.mode}: {self._told()['layers']}", *(_line(cells, widths) for cells in table)])
 
 
-def _described(row: ConvertedLayer) -> str:
-    shape = f"{row.channels} -> {row.outputs}, {row.kernel}, stride {row.stride}"
-    if row.reason:
-        return f"{shape}: left, {row.reason}"
-    residual = f"; residual {row.residual:.3f}, jet {row.residual_jet:.3f}" if row.residual == row.residual else ""
-    return f"{shape}: {row.became}{residual}"
+def _cells(row: ConvertedLayer, fitted: bool) -> list[str]:
+    name = row.name if len(row.name) <= LONGEST else f"…{row.name[1 - LONGEST :]}"
+    channels = str(row.channels) if row.channels == row.outputs else f"{row.channels} -> {row.outputs}"
+    shares = ["" if isnan(share) else f"{share:.3f}" for share in (row.residual, row.residual_jet)]
+    became = f"{row.became}, sigma {row.sigma}" if row.sigma else row.became
+    end = f"left: {row.reason}" if row.reason else became.replace(" ", TIED).replace(f",{TIED}", ", ")
+    return [name, channels, row.kernel, row.stride, *(shares if fitted else ()), end]
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """A row of a report; its last cell goes on below itself."""
+    first, *numbers = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=False))
+    start = "  ".join([first.strip().ljust(widths[0]), *numbers, ""])
+    return fill(cells[-1], WIDTH, initial_indent=start, subsequent_indent=" " * len(start)).replace(TIED, " ")
 
 
 class Conversion(NamedTuple):
@@ -183,18 +212,19 @@ def _row(site: Site, design: Design | None) -> ConvertedLayer:
     module = site.module
     return ConvertedLayer(
         name=site.name,
+        became=design.became if design else "",
+        sigma=design.sigma if design else "",
+        residual=design.residual if design else nan,
+        residual_jet=design.residual_jet if design else nan,
+        reason=site.reason,
         kind=type(module).__name__,
         channels=cast(int, module.in_channels),
         outputs=cast(int, module.out_channels),
         kernel=_times(module.kernel_size),
         stride=_times(module.stride),
         dilation=_times(module.dilation),
-        became=design.became if design else "",
         weights=_learned(module, ("bias",)),
         learned=_learned(design.stored) if design else 0,
-        residual=design.residual if design else nan,
-        residual_jet=design.residual_jet if design else nan,
-        reason=site.reason,
     )
 
 

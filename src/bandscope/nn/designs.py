@@ -33,7 +33,8 @@ class Design:
     taps: float64, one an output channel; what the layer starts with.
     stored: the module that makes them, where they come from trained weights; None for those of a plan.
     operators: one name an output channel; empty where each is a mixture.
-    became: all this in a few words.
+    became: how many output channels take which operator.
+    sigma: their scales in pixels, in a few words; "" where they are the paper's 3 taps.
     residual, residual_jet: energy of the old kernels that the nearest single members, and that all members together,
         leave unexplained; NaN where the old kernels are not looked at.
     """
@@ -42,6 +43,7 @@ class Design:
     stored: nn.Module | None
     operators: tuple[str, ...]
     became: str
+    sigma: str = ""
     residual: float = nan
     residual_jet: float = nan
 
@@ -88,15 +90,15 @@ def _blurred(layout: Geometry) -> Design:
     sigma = max(layout.stride) / 2
     turn = ("g", *derivatives(layout.size))
     names = tuple(turn[out % layout.multiplier % len(turn)] for out in range(layout.outputs))
-    became = f"{_counted(names)}, sigma {sigma:g}, stride {_by(layout.stride)} folded in"
-    return Design(_bank(names, sigma, layout.size), None, names, became)
+    became = f"{_counted(names)}, stride folded in"
+    return Design(_bank(names, sigma, layout.size), None, names, became, f"{sigma:g}")
 
 
 def _derived(layout: Geometry) -> Design:
     """Half of the channels are differentiated."""
     names, reach = spread(layout, derivatives(layout.size)), _reach(layout.size)
-    scale = "3 taps" if reach == 1 else f"sigma {reach / 2:g}"
-    return Design(_bank(names, reach / 2, layout.size), None, names, f"{_counted(names)}, {scale}")
+    sigma = "" if reach == 1 else f"{reach / 2:g}"
+    return Design(_bank(names, reach / 2, layout.size), None, names, _counted(names), sigma)
 
 
 def _locally_blurred(layout: Geometry) -> Design:
@@ -106,7 +108,7 @@ def _locally_blurred(layout: Geometry) -> Design:
     taps = _bank(names, low, layout.size)
     blurred = torch.tensor([name == "g" for name in names])
     taps[blurred] = _blurs(torch.linspace(low, high, int(blurred.sum()), dtype=torch.float64), layout.size)
-    return Design(taps, None, names, f"{_counted(names)}, sigma {low:.3g} to {high:.3g}")
+    return Design(taps, None, names, _counted(names), f"{low:.3g} to {high:.3g}")
 
 
 def project(site: Site) -> Design:
@@ -116,8 +118,8 @@ def project(site: Site) -> Design:
     names = tuple(kinds[index] for index in fit.member.tolist())
     nearest = jet_taps(fit.sigma.nan_to_num(_ANY_SCALE), layout.size)[torch.arange(layout.outputs), fit.member]
     taps = fit.gain[:, None, None] * nearest
-    became = f"{_counted(names)}, sigma {_spread_of(fit.sigma)}"
-    return Design(taps, StoredTaps(taps), names, became, *_residuals(fit))
+    became = _counted(sorted(names, key=kinds.index))
+    return Design(taps, StoredTaps(taps), names, became, _spread_of(fit.sigma), *_residuals(fit))
 
 
 def learn_mix(site: Site) -> Design:
@@ -130,8 +132,8 @@ def learn_mix(site: Site) -> Design:
     basis = jet_taps(fit.jet_sigma.nan_to_num(_ANY_SCALE), layout.size)
     norms = basis.flatten(2).norm(dim=2)
     stored = StoredMix(basis / norms[..., None, None], fit.weights * norms)
-    became = f"mix of {', '.join(members(layout.size))}, sigma {_spread_of(fit.jet_sigma)}"
-    return Design(stored().detach()[:, 0], stored, (), became, *_residuals(fit))
+    became = f"mix of {', '.join(members(layout.size))}"
+    return Design(stored().detach()[:, 0], stored, (), became, _spread_of(fit.jet_sigma), *_residuals(fit))
 
 
 def _residuals(fit: JetFit) -> tuple[float, float]:
@@ -214,7 +216,3 @@ def _spread_of(sigma: Float[Tensor, " n"]) -> str:
         return "any"
     low, middle, high = known.quantile(torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64)).tolist()
     return f"{middle:.2f} ({low:.2f} to {high:.2f})"
-
-
-def _by(pair: tuple[int, int]) -> str:
-    return str(pair[0]) if pair[0] == pair[1] else f"{pair[0]} x {pair[1]}"

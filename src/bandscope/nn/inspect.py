@@ -49,30 +49,42 @@ def inspect_model(model: nn.Module, *, include: Sequence[str] = (), exclude: Seq
         exclude: globs of what is left out.
 
     Returns:
-        `kernels`, one row an output channel of a layer:
-            layer, index, kind ("learned", or "operator" in our own layers), kernel ("3 x 3"), energy
-            member, member_share: nearest single member of the jet (g, dx, dy, dxx, dxy, dyy), energy that it explains
-            gain: the kernel is nearest to gain x member
-            sigma: scale of that member; NaN where it looks the same at every scale (dxy on 3 x 3)
-            spread: standard deviation of the blur of that scale as it is cut to the kernel's size
-            bound: "low" or "high" where the best scale is the end of the range searched, 0.2 to the kernel's side
-            passes: whether that member is a "g" of sigma below 0.35, which leaves a channel all but unchanged
-            jet_share, jet_sigma: energy that all members together explain, at the scale best for that
-            peak, low, high, bandwidth: of power over radial frequency, in cycles/pixel: its largest value, the
-            half-power band around it, and the width of that
-            reason: why there are no values ("" where there are)
-        `layers`, one row a grouped convolution:
-            layer, kind, kernels (how many), kernel, stride, dilation, reason (why it was not looked at)
-            member: the most frequent nearest member; nearest_g, nearest_dx ...: share of the kernels nearest to each
-            passes: share of the kernels that pass (they count as g too)
-            sigma, sigma_q25, sigma_q75, spread: median and quartiles, and median, of the kernels that do not pass
-            jet_sigma, peak, bandwidth: medians
-            member_share, jet_share: means over kernels; and beside each, what chance makes of it:
-            ..._random, ..._random_low, ..._random_high: the mean share of as many kernels of random numbers, and the
-            interval in which it lies 19 times in 20
-            ..._shuffled: the same for the layer's own kernels, the taps of each in random order
-            ..._unusual: share of the kernels above the level that 1 in 20 random kernels exceeds (chance: 0.05)
-            jet_dimensions: what the jet at a single given scale explains of random kernels: 6/9 for 3 x 3
+        The tables `kernels` (a row an output channel of a layer) and `layers` (a row a grouped convolution), with the
+        columns below, and the kernels themselves.
+
+    Columns of kernels:
+        layer, index: which kernel it is.
+        kind: "learned", or "operator" in our own layers.
+        kernel: its size, such as "3 x 3".
+        energy: sum of its squared taps.
+        member, member_share: nearest single member of the jet (g, dx, dy, dxx, dxy, dyy), energy that it explains.
+        gain: the kernel is nearest to gain x member.
+        sigma: scale of that member; NaN where it looks the same at every scale (dxy on 3 x 3).
+        spread: standard deviation of the blur of that scale as it is cut to the kernel's size.
+        bound: "low" or "high" where the best scale is the end of the range searched, 0.2 to the kernel's side.
+        passes: whether that member is a "g" of sigma below 0.35, which leaves a channel all but unchanged.
+        jet_share, jet_sigma: energy that all members together explain, at the scale best for that.
+        peak, low, high, bandwidth: of power over radial frequency, in cycles/pixel: its largest value, the half-power
+            band around it, and the width of that.
+        reason: why there are no values; "" where there are.
+
+    Columns of layers:
+        layer, kind, kernel: as above.
+        kernels: how many.
+        stride: pixels between outputs.
+        reason: why it was not looked at; "" where it was.
+        member: the most frequent nearest member.
+        nearest_g, nearest_dx ...: share of the kernels nearest to each member.
+        passes: share of the kernels that pass (they count as g too).
+        sigma, sigma_q25, sigma_q75, spread: median and quartiles, and median, of the kernels that do not pass.
+        jet_sigma, peak, bandwidth: medians.
+        member_share, jet_share: means over kernels. Beside each stands, under its name with an ending, what chance
+            makes of it.
+        ..._random, ..._random_low, ..._random_high: the mean share of as many kernels of random numbers, and the
+            interval in which it lies 19 times in 20.
+        ..._shuffled: the same for the layer's own kernels, the taps of each in random order.
+        ..._unusual: share of the kernels above the level that 1 in 20 random kernels exceeds (chance: 0.05).
+        jet_dimensions: what the jet at a single given scale explains of random kernels: 6/9 for 3 x 3.
 
     Raises:
         InputError: there is no depthwise convolution to look at, or a glob matches nothing.

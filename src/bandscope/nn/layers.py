@@ -190,7 +190,7 @@ class DerivativeConv2d(nn.Conv2d):
 
     @property
     def weight(self) -> Float[Tensor, "n 1 tall wide"]:  # type: ignore[override]
-        """The kernel in use: differentiable where it is learned; a copy, so that writing into it changes nothing."""
+        """The kernel in use, differentiable where it is learned; a copy, so that writing into it changes nothing."""
         taps: Tensor = self.taps()
         return taps.clone()
 

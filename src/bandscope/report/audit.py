@@ -12,7 +12,7 @@ from bandscope import analysis
 from bandscope.analysis.zoom import at_usual_zoom, scale_axis
 from bandscope.cube import status_ok
 from bandscope.report.figures.tables import PROBE_TITLES
-from bandscope.report.grouping import Grouping, grouping
+from bandscope.report.grouping import Asked, Grouping, grouping
 from bandscope.report.lens import lens_command
 from bandscope.report.plain import records
 from bandscope.report.words import PLURALS
@@ -113,7 +113,7 @@ class Audit:
         }
 
 
-def read_audit(name: str, cube: xr.DataTree, by: str | None = None) -> Audit:
+def read_audit(name: str, cube: xr.DataTree, by: Asked = None) -> Audit:
     """An audit of this name; `by` as in `bandscope.report.grouping`."""
     one, at = at_usual_zoom(cube)
     chosen = grouping(cube, by)

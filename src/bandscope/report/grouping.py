@@ -1,5 +1,6 @@
 """Which rows a figure gets: classes, or groups of classes where classes hold too few images."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from bandscope.errors import InputError
 from bandscope.labels import ClassLabel
 
 By = Literal["class"] | Mapping[int, str] | None
+Asked = str | os.PathLike[str] | Mapping[int, str] | None
 ENOUGH_IMAGES = 10  # what a band needs
 
 
@@ -27,11 +29,12 @@ class Grouping:
     note: str = ""
 
 
-def asked_grouping(by: str | None, classes: Sequence[ClassLabel]) -> Grouping | None:
-    """What `--by` asks for: "class", "imagenet" or a CSV of class,group; None where nothing was asked.
+def asked_grouping(by: Asked, classes: Sequence[ClassLabel]) -> Grouping | None:
+    """What `by` asks for: "class", "imagenet", a CSV of class,group, or a mapping; None where nothing was asked.
 
     Raises:
-        InputError: "imagenet" for other outputs than ImageNet-1k's. DataError: a CSV that does not fit the classes.
+        InputError: "imagenet" for other outputs than ImageNet-1k's.
+        DataError: a CSV that does not fit the classes.
     """
     if by is None:
         return None
@@ -40,14 +43,14 @@ def asked_grouping(by: str | None, classes: Sequence[ClassLabel]) -> Grouping | 
     if by == "imagenet":
         if not _is_imagenet(classes):
             raise InputError(
-                "--by imagenet needs a model with ImageNet-1k's 1000 outputs; give a CSV of class,group."
+                "The groups of imagenet need a model with ImageNet-1k's 1000 outputs; give a CSV of class,group."
             )
         return Grouping(imagenet_groups(), "group")
-    return Grouping(read_groups(Path(by), classes), "group")
+    return Grouping(by if isinstance(by, Mapping) else read_groups(Path(by), classes), "group")
 
 
-def grouping(cube: xr.DataTree, by: str | None) -> Grouping:
-    """What `--by` asks for; without it classes, or ImageNet's everyday groups where classes are small."""
+def grouping(cube: xr.DataTree, by: Asked) -> Grouping:
+    """What `by` asks for; without it classes, or ImageNet's everyday groups where classes are small."""
     classes = _classes(cube)
     if asked := asked_grouping(by, classes):
         return asked

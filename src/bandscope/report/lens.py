@@ -6,6 +6,7 @@ from typing import Any
 
 from bandscope.classifiers.specs import parse_spec
 from bandscope.conventions import PRESETS
+from bandscope.datasets.spec import is_spec
 from bandscope.errors import InputError
 
 # Options that the lens has in common with an audit, and that its store's settings do not tell as such.
@@ -13,14 +14,16 @@ SHARED = ("--weights", "--input-size", "--crop-pct", "--mean", "--std", "--inter
 
 
 def lens_command(attributes: Mapping[Any, Any]) -> str:
-    """What to type; empty where the lens would show something else, or where the model has no spec to load it by.
+    """What to type; empty where the lens would show something else, or where model or images have no spec.
 
     Args:
         attributes: of a cube.
     """
     model, data = str(attributes["model"]["spec"]), str(attributes["data"]["spec"])
     zoom = attributes.get("zoom") or {}
-    if not _loads(model) or zoom.get("boxes") or zoom.get("outside", "real") != "real":  # how the lens never zooms
+    if zoom.get("boxes") or zoom.get("outside", "real") != "real":  # how the lens never zooms
+        return ""
+    if not (_loads(model) and is_spec(data)):
         return ""
     written = shlex.split(str(attributes.get("command") or ""))
     settings = _shared(written) if model in written else ()

@@ -17,6 +17,7 @@ from bandscope.report.figures import (
     figure_summary,
     save,
 )
+from bandscope.report.words import short_spec
 
 MOST_ROWS = 60
 SCALES = ("scale_surface", "scale_points", "scale_law")
@@ -51,7 +52,7 @@ def _figures(audit: Audit, folder: Path) -> Path:
     cube, by = audit.cube, f"_by_{audit.level.noun}"
     overall, by_group, bands = (audit.table(name) for name in ("curves", f"curves{by}", f"bands{by}"))
     associations = audit.table(f"band_accuracy{by}")
-    name = f"{cube.attrs['model']['spec']} on {cube.attrs['data']['spec']}"
+    name = " on ".join(short_spec(str(cube.attrs[what]["spec"])) for what in ("model", "data"))
     chance = 1 / cube.sizes["class"]
     first = save(figure_curves(overall, chance=chance), folder / "curves")
     for probe in [str(p) for p in cube.children if "radius" in cube[p].dims]:

@@ -25,6 +25,7 @@ from bandscope.report.figures import figure_sample, figure_sample_zooms
 from bandscope.report.figures.sample_zooms import MOST_ROWS, ZoomRow
 from bandscope.report.grouping import By
 from bandscope.report.thumbnails import FILTERS, audited_images, filtered, reopened, shown_scale
+from bandscope.report.words import short_spec
 from bandscope.spectral.grid import corner_radius
 
 if TYPE_CHECKING:
@@ -136,7 +137,11 @@ def sample_sheet(
     strips, missing = _strips(cubes, position, probe, shown, source)
     behind, name = zip(*(_behind(at, samples[0], probe, by) for at in cubes), strict=True)
     rows = [_row(*of_zoom) for of_zoom in zip(samples, strips, behind, strict=True)]
-    about = [samples[0].source, cube.attrs["model"]["spec"], samples[0].zoom if len(rows) == 1 else ""]
+    about = [
+        samples[0].source,
+        short_spec(str(cube.attrs["model"]["spec"])),
+        samples[0].zoom if len(rows) == 1 else "",
+    ]
     common: dict[str, Any] = {
         "class_curve_name": name[0],
         "probe": probe,

@@ -15,6 +15,7 @@ from bandscope.analysis.zoom import AXES
 from bandscope.conventions import Convention
 from bandscope.datasets import ImageSource, load_source
 from bandscope.datasets.boxes import load_boxes
+from bandscope.datasets.spec import is_spec
 from bandscope.engine.scales import Scales
 from bandscope.errors import DataError, InputError
 from bandscope.preprocess import Preprocess
@@ -30,8 +31,13 @@ def audited_images(cube: xr.DataTree) -> ImageSource:
     Raises:
         DataError: they cannot be opened.
     """
+    spec = str(cube.attrs["data"]["spec"])
+    if not is_spec(spec):
+        raise DataError(
+            f"The audited images cannot be opened again: {spec!r} was given in Python; give it once more as `source`."
+        )
     try:
-        return load_source(cube.attrs["data"]["spec"])
+        return load_source(spec)
     except (DataError, InputError) as error:
         raise DataError(f"The audited images cannot be opened again: {error}") from error
 
@@ -63,7 +69,8 @@ class Originals:
         """The image at a position of the cube.
 
         Raises:
-            DataError: there is no such image any more; `ImageError`: it cannot be decoded.
+            DataError: there is no such image any more.
+            ImageError: it cannot be decoded.
         """
         return self.images[self._place(position)]
 
@@ -75,7 +82,8 @@ class Originals:
             position: of the image in the cubes.
 
         Raises:
-            DataError: the image, or its box, is gone; `ImageError`: it cannot be decoded.
+            DataError: the image, or its box, is gone.
+            ImageError: it cannot be decoded.
         """
         image, preprocess = self.image(position), Preprocess.from_json(self.cube.attrs["preprocess"])
         if shown_scale(cubes[0]) is None:

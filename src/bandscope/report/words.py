@@ -1,5 +1,6 @@
 """Words that the terminal, the tables and the page share."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ FOLLOWS = {
 
 FILTERS = {"low_pass": "Low-pass", "high_pass": "High-pass", "band_pass": "Band-pass", "band_stop": "Band-stop"}
 _VERBS = {"low_pass": "reaches", "high_pass": "falls to"}
+_FOLDERS = re.compile(r"(?:[^/\\?&=:]*[/\\])+([^/\\?&=:]+[/\\][^/\\?&=:]+)")  # all but the last, before a file
 
 
 def filter_name(kind: str, family: str = "ideal") -> str:
@@ -26,3 +28,8 @@ def filter_name(kind: str, family: str = "ideal") -> str:
 def reaches(about: Mapping[Any, Any], level: float) -> str:
     """Such as "Low-pass reaches 90%"."""
     return f"{filter_name(about['kind'], about['family'])} {_VERBS[about['kind']]} {level:.0%}"
+
+
+def short_spec(spec: str) -> str:
+    """A spec as titles have it: of a path the file and its folder, of a Python object its own name."""
+    return spec.rpartition(".")[2] if spec.startswith("object:") else _FOLDERS.sub(r"\1", spec)

@@ -29,10 +29,16 @@ OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what only w
 class Row:
     """One epoch of the history.
 
-    epoch: from 1. step: optimiser steps so far. lr: of the last one.
-    train_loss: mean over the epoch, with label smoothing. train_accuracy: of augmented images, while learning.
-    val_loss: without label smoothing. val_accuracy: top-1. NaN without validation images.
-    seconds: of the epoch with its validation. images_per_second: of the training images, validation aside.
+    Attributes:
+        epoch: from 1.
+        step: optimiser steps so far.
+        lr: learning rate of the last step.
+        train_loss: mean over the epoch, with label smoothing.
+        train_accuracy: of augmented images, while learning.
+        val_loss: without label smoothing; NaN without validation images.
+        val_accuracy: top-1; NaN without validation images.
+        seconds: of the epoch with its validation.
+        images_per_second: of the training images, validation aside.
     """
 
     epoch: int

@@ -33,10 +33,15 @@ from bandscope.training.subject import Say, Subject, resolve_subject
 class Trained(Facts):
     """A finished training.
 
-    out: its folder. best, last: weights that `load_classifier` and `bandscope audit` take by path.
-    recipe: as it was used. history: a row an epoch, see `bandscope.training.checkpoints.Row`.
-    best_epoch: the one, from 1, whose weights `best` holds. best_accuracy, last_accuracy: of validation images, NaN
-    without any.
+    Attributes:
+        out: its folder.
+        best: weights of the best epoch, which `load_classifier` and `audit` take by path.
+        last: weights of the last epoch, likewise.
+        recipe: as it was used.
+        history: a row an epoch, with the columns of `bandscope.training.checkpoints.Row`.
+        best_epoch: the one, from 1, whose weights `best` holds.
+        best_accuracy: of that epoch on validation images; NaN without any.
+        last_accuracy: of the last epoch, likewise.
     """
 
     out: Path

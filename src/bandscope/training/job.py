@@ -23,9 +23,15 @@ Transform = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], tuple[torch.Ten
 class Report:
     """What a training tells while it runs.
 
-    stage: "decoding" (images) or "training" (optimiser steps over all epochs).
-    done, total: of the stage. epoch: from 1. rate: images a second in this epoch.
-    loss: of the latest step. accuracy: of the latest validation; NaN before the first.
+    Attributes:
+        stage: "decoding" (images) or "training" (optimiser steps over all epochs).
+        done: images or steps of the stage so far.
+        total: images or steps of the whole stage.
+        epoch: the one that runs, from 1.
+        epochs: how many there will be.
+        rate: images a second in this epoch.
+        loss: of the latest step; NaN before the first.
+        accuracy: of the latest validation; NaN before the first.
     """
 
     stage: str

@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import nn
 
 from bandscope.classifiers import load_classifier
+from bandscope.classifiers.checkpoint import recorded
 from bandscope.classifiers.python_models import call_factory, find_factory
 from bandscope.classifiers.specs import Spec, parse_spec
 from bandscope.classifiers.timm_models import build_timm
@@ -111,12 +112,13 @@ def _built(spec: Spec, source: ImageSource, weights: str | Path | None) -> Start
     """A network at random, or with the weights of a file."""
     filled = _filled(spec, len(source.classes), source_channels(source))
     module = _build(filled)
-    origin = "random"
+    origin, preprocess = "random", None
     if weights is not None:
+        preprocess = recorded(weights).preprocess
         load_state(module, read_state(weights), weights)
         origin = f"file {Path(weights).name} ({weights_hash(module.state_dict())[:12]})"
     channels = input_channels(module) or source_channels(source)
-    return Start(module, filled.text, channels, None, origin, source.classes, _identity(source))
+    return Start(module, filled.text, channels, preprocess, origin, source.classes, _identity(source))
 
 
 def _with_own_weights(spec: Spec, source: ImageSource) -> Start:

@@ -122,7 +122,7 @@ class Recipe(Facts):
 
     @property
     def peak_lr(self) -> float:
-        """The highest learning rate at this batch size: the linear rule of Goyal et al. (2017, section 2.1)."""
+        """The highest learning rate at this batch size, by the linear rule of Goyal et al. (2017, section 2.1)."""
         return self.lr if self.lr_batch is None else self.lr * self.batch_size / self.lr_batch
 
     def to_json(self) -> dict[str, Any]:

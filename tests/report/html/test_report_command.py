@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import xarray as xr
+from reading import Reader
 
 import bandscope as bs
 from bandscope import analysis
@@ -70,6 +72,38 @@ def test_missing_images_are_told_with_the_way_out(
 
 def _gone(spec: str) -> None:
     raise bs.DataError(f"{spec} is gone.")
+
+
+def test_in_python_stores_are_paths_or_cubes(store: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "report.html")
+    with bs.open(store) as cube:
+        written = bs.write_report([str(store), store, cube.load()], path)
+    models = Reader(written.path.read_text()).data()["models"]
+    assert [model["name"] for model in models] == ["small", "small (2)", "planted"]
+    assert repr(written) == f"<Written: {path}, {written.size / 1e6:.1f} MB>"
+    halves = {index: "low" if index < 4 else "high" for index in range(9)}
+    page = Reader(bs.write_report({"mine": store}, path, by=halves).path.read_text()).data()
+    assert [model["name"] for model in page["models"]] == ["mine"]
+    assert set(page["tables"][0]["bands_by_group"]["group"]) == {"low", "high"}
+
+
+@pytest.mark.parametrize(
+    ("stores", "path", "message"),
+    [
+        ([], "report.html", "at least one"),
+        ([3], "report.html", "given as int"),
+        (xr.DataTree(), "report.html", "no cube"),
+        ("nowhere.zarr", "report.html", "nowhere.zarr is not a bandscope store"),
+        ("nowhere.zarr", "missing/report.html", "the folder missing does not exist"),
+    ],
+)
+def test_in_python_mistakes_are_told(
+    stores: Any, path: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(bs.BandscopeError, match=message):
+        bs.write_report(stores, path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_audit_ends_with_its_report_and_computes_no_table_twice(

@@ -1,5 +1,6 @@
 """The page before any browser: the numbers of the tables in it, names as text, nothing from outside, its size."""
 
+import errno
 import math
 import re
 import time
@@ -216,9 +217,15 @@ def test_groups_are_those_asked_for(cube: xr.DataTree, tmp_path: Path) -> None:
         build({"planted": cube}, by="imagenet")
 
 
-def test_a_file_that_cannot_be_written_is_an_error(cube: xr.DataTree, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="cannot be written"):
-        write_report({"planted": bs.at_zoom(cube).isel(image=slice(0, 20))}, tmp_path / "no folder" / "report.html")
+def test_a_file_that_cannot_be_written_is_an_error(
+    cube: xr.DataTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(StoreError, match=r"report.html cannot be written: No space left"):
+        write_report({"planted": bs.at_zoom(cube).isel(image=slice(0, 20))}, tmp_path / "report.html")
 
 
 @pytest.mark.slow
@@ -227,7 +234,7 @@ def test_a_thousand_classes_with_photographs_weigh_little_and_take_less_than_a_m
     images = Photographs(classes * per_class)
     cube = large_cube(classes, per_class, images.spec, images.paths)
     started = time.perf_counter()
-    written = write_report({"large": cube}, tmp_path / "large.html", images=images)
+    written = write_report({"large": cube}, tmp_path / "large.html", source=images)
     assert time.perf_counter() - started < 60
     assert written.notes == ()
     assert written.size < 15e6

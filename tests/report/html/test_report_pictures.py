@@ -72,7 +72,7 @@ def test_a_report_without_pictures_says_so(cube: xr.DataTree, tmp_path: Path) ->
     assert "Pictures are left out." in written.notes[0]
     data = Reader(written.path.read_text()).data()["gallery"]
     assert (data["crops"], data["small"], data["typical"]) == ({}, [{}], [None])
-    given = write_report({"gone": tree}, tmp_path / "report.html", images=bs.load_source("planted?per_class=12"))
+    given = write_report({"gone": tree}, tmp_path / "report.html", source="planted?per_class=12")
     assert given.notes == ()
     assert Reader(given.path.read_text()).data()["gallery"]["crops"]
 

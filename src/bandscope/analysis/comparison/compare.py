@@ -8,7 +8,7 @@ import pandas as pd
 from bandscope.analysis.bands import bands
 from bandscope.analysis.comparison.common import Common, Cubes, common_of
 from bandscope.analysis.comparison.differences import band_differences, differences
-from bandscope.analysis.comparison.wins import wins
+from bandscope.analysis.comparison.wins import check_alpha, wins
 from bandscope.analysis.curves import clean, curves
 from bandscope.analysis.groups import By, groups_of
 from bandscope.analysis.scaling.law import scale_law
@@ -76,6 +76,7 @@ def compare(
     Raises:
         InputError, StoreError: the cubes cannot be compared, see `common_images`.
     """
+    check_alpha(alpha)
     common = common_of(cubes)
     groups = groups_of(common.images[0], by)
     settings: dict[str, Any] = {"confidence": confidence, "resamples": resamples, "seed": seed}

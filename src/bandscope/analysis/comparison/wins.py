@@ -37,8 +37,7 @@ def wins(differences: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
     Raises:
         InputError: `alpha` is not between 0 and 1.
     """
-    if not 0 < alpha < 1:
-        raise InputError(f"alpha = {alpha}: it must lie between 0 and 1, for example 0.05.")
+    check_alpha(alpha)
     filtered = differences[differences["probe"] != CLEAN]
     keys = [*KEYS, "class_index"] if "class_index" in differences else KEYS
     rows = [
@@ -47,6 +46,16 @@ def wins(differences: pd.DataFrame, *, alpha: float = 0.05) -> pd.DataFrame:
         for row in _ranges(table, alpha)
     ]
     return pd.DataFrame(rows, columns=[*keys, *COLUMNS])
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse what is no error.
+
+    Raises:
+        InputError: `alpha` is not between 0 and 1.
+    """
+    if not 0 < alpha < 1:
+        raise InputError(f"alpha = {alpha}: it must lie between 0 and 1, for example 0.05.")
 
 
 def _ranges(table: pd.DataFrame, alpha: float) -> Iterator[dict[str, Any]]:

@@ -119,15 +119,18 @@ function fill(select, pairs) {
   if (pairs.some(([value]) => String(value) === before)) select.value = before;
 }
 
-/** One tab stop for many buttons: arrows, Home and End move among those that match. */
+/** One tab stop for many buttons: arrows, Home and End move among those that match; at the ends the focus stays. */
 function rove(holder, selector) {
   holder.addEventListener("keydown", (event) => {
     const all = [...holder.querySelectorAll(selector)];
     const at = all.indexOf(event.target);
-    const to = { ArrowUp: at - 1, ArrowDown: at + 1, Home: 0, End: all.length - 1 }[event.key];
+    const top = (one) => one.getBoundingClientRect().top;
+    const beside = at < 0 ? 0 : all.filter((one) => top(one) === top(all[0])).length;
+    const sideways = beside > 1 ? { ArrowLeft: at - 1, ArrowRight: at + 1 } : {};
+    const to = { ArrowUp: at - beside, ArrowDown: at + beside, Home: 0, End: all.length - 1, ...sideways }[event.key];
     if (at < 0 || to === undefined) return;
     event.preventDefault();
-    all[Math.min(Math.max(to, 0), all.length - 1)].focus();
+    all[to]?.focus();
   });
   holder.addEventListener("focusin", (event) => {
     if (event.target.matches(selector)) tabStop(holder, selector, event.target);
@@ -228,6 +231,10 @@ function listDownloads() {
         element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))),
     ));
   }
+  byId("download-list").querySelectorAll("tbody").forEach((body) => {
+    rove(body, ".download");
+    tabStop(body, ".download", body.querySelector(".download"));
+  });
   byId("everything").addEventListener("click", () => {
     const { gallery, ...rest } = data;
     const { crops, pictures, small, ...images } = gallery; // pictures are no data

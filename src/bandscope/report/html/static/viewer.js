@@ -15,6 +15,13 @@ function drawThumbs(open) {
   byId("thumbs").replaceChildren(...found.map(([entry, at]) => element("li", {}, thumbButton(entry, at))));
   if (!found.length) byId("thumbs").append(element("li", { class: "none" }, "None in this audit."));
   if (open && found.length) openEntry(found[0][1], false);
+  else stopAtOpen();
+}
+
+/** The keyboard comes to the image that is open, or else to the first. */
+function stopAtOpen() {
+  const thumbs = byId("thumbs");
+  tabStop(thumbs, ".thumb", thumbs.querySelector('[aria-pressed="true"]') || thumbs.querySelector(".thumb"));
 }
 
 function thumbButton(entry, at) {
@@ -42,6 +49,7 @@ function openEntry(at, go) {
     byId("stage").focus({ preventScroll: true });
   }
   document.querySelectorAll(".thumb").forEach((button) => button.setAttribute("aria-pressed", String(Number(button.dataset.entry) === at)));
+  stopAtOpen();
   byId("stage-title").replaceChildren(nameOf(entry.label));
   const told = entry.kinds.find((own) => own.kind === chosen("kind")) || entry.kinds[0];
   byId("stage-about").replaceChildren(told ? told.text : "Stands for all images in the first screen.", element("span", { class: "path" }, nameOf(entry.source)));
@@ -192,6 +200,7 @@ function stripRows(rows, table) {
 function startViewer() {
   drawStrip();
   if (!byId("thumbs")) return;
+  rove(byId("thumbs"), ".thumb");
   byId("radius").addEventListener("input", moveSlider);
   byId("stage-probe").addEventListener("change", showView);
   byId("stage-view").addEventListener("change", () => {
