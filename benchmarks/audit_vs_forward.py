@@ -46,9 +46,10 @@ def main() -> None:
         print(f"{'round':>5} {'forward s':>10} {'audit s':>10} {'ratio':>7}")
         ratios = []
         for number in range(options.rounds):
-            before = forward(floor, classifier, plan.batch_size, batches // 2, options.plain_memory)
+            before = forward(floor, classifier, plan.batch_size, plan.device, batches // 2, options.plain_memory)
             audit = audited(classifier, data, radii, options, Path(scratch) / f"{number}.zarr")
-            after = forward(floor, classifier, plan.batch_size, batches - batches // 2, options.plain_memory)
+            rest = batches - batches // 2
+            after = forward(floor, classifier, plan.batch_size, plan.device, rest, options.plain_memory)
             ratios.append(audit / (before + after))
             print(f"{number:>5} {before + after:>10.2f} {audit:>10.2f} {ratios[-1]:>7.3f}", flush=True)
         print(f"\nmedian ratio {statistics.median(ratios):.3f}")
@@ -74,16 +75,19 @@ def audited(
     return time.perf_counter() - start
 
 
-def forward(floor: Forward, classifier: Classifier, batch_size: int, count: int, plain_memory: bool) -> float:
+def forward(
+    floor: Forward, classifier: Classifier, batch_size: int, device: str, count: int, plain_memory: bool
+) -> float:
     """Seconds for that many batches of noise (in memory, normalised), after one to warm up."""
-    batch = torch.randn(batch_size, classifier.preprocess.channels, *classifier.preprocess.size)
+    batch = torch.randn(batch_size, classifier.preprocess.channels, *classifier.preprocess.size, device=device)
     if floor == classifier.logits:  # else the engine has a layout of its own
         batch = batch.contiguous(memory_format=torch.channels_last)
     with nullcontext() if plain_memory else keep_memory():
-        floor(batch)
+        floor(batch).sum().item()  # .item() waits for the device
         start = time.perf_counter()
         for _ in range(count):
-            floor(batch)
+            logits = floor(batch)
+        logits.sum().item()
         return time.perf_counter() - start
 
 

@@ -44,6 +44,7 @@ def main() -> None:
         for name, settings in {
             "audit": {},
             "audit, auto": {"backend": "auto", "precision": "auto"},
+            "audit, openvino fp32": {"backend": "openvino"},
             "audit, openvino bf16": {"backend": "openvino", "precision": "bf16"},
         }.items():
             start = time.perf_counter()

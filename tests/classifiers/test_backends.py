@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bandscope.classifiers import load_classifier
-from bandscope.classifiers.backends import BACKENDS, PRECISIONS, open_backend, unfit
+from bandscope.classifiers.backends import BACKENDS, PART, PRECISIONS, open_backend, spread, unfit
 from bandscope.errors import InputError, ModelError
 from bandscope.labels import ClassLabel
 from bandscope.preprocess import Preprocess
@@ -69,6 +71,23 @@ def test_an_engine_keeps_nothing_of_the_batch_before(backend):
     assert torch.equal(first, kept)  # engines reuse their output's memory
     assert not torch.equal(first, second)
     assert torch.equal(forward(batch(0)), kept)
+
+
+@pytest.mark.parametrize(("images", "shown"), [(21, 21), (16, 16), (21, 5), (1, 1)])
+def test_openvino_puts_its_parts_together_again(images, shown):
+    forward = open_backend(classifier(), "openvino", images, CPU, torch.float32)
+    pixels = torch.randn(shown, 3, 24, 24, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(forward(pixels), Small().eval()(pixels)[0].detach(), atol=1e-5, rtol=1e-5)
+
+
+@given(st.integers(1, 2000), st.integers(1, 128))
+def test_a_batch_spreads_over_the_threads(images, threads):
+    streams, parts, size = spread(images, threads)
+    assert threads % streams == 0
+    assert parts % streams == 0
+    assert images <= parts * size < images + parts
+    assert size <= 2 * PART
+    assert streams == 1 or size >= PART / 2
 
 
 @pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])

@@ -90,6 +90,22 @@ def test_other_answers_are_turned_down_and_said(paced, monkeypatch):
     assert any("openvino fp32 (10.0 ms) was turned down: other answers" in line for line in choice_lines(cube.attrs))
 
 
+def test_a_precision_that_rounds_too_much_is_not_asked_of_every_backend(paced, monkeypatch):
+    paced(eager_fp32=1000, eager_bf16=10, openvino_fp32=20)
+    right = choice.timed
+
+    def rounded(job, backend, precision):
+        found, forward = right(job, backend, precision)
+        return found, (lambda batch: forward(batch).flip(1)) if precision == "bf16" else forward
+
+    monkeypatch.setattr(choice, "timed", rounded)
+    tried = trials(audited(backend="auto", precision="auto"))
+    assert "other answers" in tried["eager", "bf16"]["verdict"]
+    assert tried["openvino", "bf16"]["verdict"] == "bf16 gives other answers, as eager bf16 shows"
+    assert tried["openvino", "bf16"]["setup"] is None
+    assert tried["openvino", "fp32"]["verdict"] == "chosen"
+
+
 def test_where_nothing_else_is_right_eager_fp32_runs(paced, monkeypatch):
     paced(eager_fp32=1000, eager_bf16=10)
     monkeypatch.setattr(choice, "MIN_AGREEMENT", 1.1)

@@ -31,6 +31,7 @@ PRECISIONS: Mapping[str, tuple[torch.dtype, ...]] = {
     "onnxruntime": (torch.float32,),
 }
 BACKENDS = tuple(PRECISIONS)
+PART = 4  # images that a stream of OpenVINO takes at once, about (docs/performance.md)
 
 
 def open_backend(
@@ -106,27 +107,52 @@ def _open_compiled(classifier: TorchClassifier, shape: tuple[int, ...], dtype: t
 
 
 def _open_openvino(classifier: TorchClassifier, shape: tuple[int, ...], dtype: torch.dtype) -> Forward:
+    """In parts, several at once: what a layer makes of few images is still in the cache for the next one."""
     import openvino
 
+    images, *crop = shape
+    threads = torch.get_num_threads()
+    streams, parts, size = spread(images, threads)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the exporter about itself
-        program = torch.export.export(_Logits(classifier.module), (torch.zeros(shape),))
+        program = torch.export.export(_Logits(classifier.module), (torch.zeros(size, *crop),))
         graph = openvino.convert_model(program)
-    graph.reshape(list(shape))
+    graph.reshape([size, *crop])
     settings = {
         "INFERENCE_PRECISION_HINT": "bf16" if dtype == torch.bfloat16 else "f32",
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,  # several processes would be pinned to the same cores
     }
-    request = openvino.Core().compile_model(graph, "CPU", settings).create_infer_request()
+    compiled = openvino.Core().compile_model(graph, "CPU", settings)
+    requests = [compiled.create_infer_request() for _ in range(parts)]
 
     def forward(batch: Float[torch.Tensor, "n c h w"]) -> Float[torch.Tensor, "n classes"]:
-        images = openvino.Tensor(np.ascontiguousarray(batch.numpy()), shared_memory=True)
-        request.infer({0: images}, share_inputs=True, share_outputs=True)
-        return torch.from_numpy(request.get_output_tensor(0).data.copy())
+        whole = np.ascontiguousarray(_filled(batch.numpy(), parts * size)).reshape(parts, size, *crop)
+        for request, part in zip(requests, whole, strict=True):
+            request.start_async({0: openvino.Tensor(part, shared_memory=True)}, share_inputs=True)
+        for request in requests:
+            request.wait()
+        logits = np.concatenate([request.get_output_tensor(0).data for request in requests])
+        return torch.from_numpy(logits[: len(batch)])
 
     return forward
+
+
+def _filled(images: Float[np.ndarray, "n c h w"], count: int) -> Float[np.ndarray, "count c h w"]:
+    """With blank images up to that number."""
+    missing = count - len(images)
+    return np.concatenate([images, np.zeros_like(images[:1]).repeat(missing, axis=0)]) if missing else images
+
+
+def spread(images: int, threads: int) -> tuple[int, int, int]:
+    """How a batch is spread over threads: streams side by side, parts in all, images of a part (of the last, fewer).
+
+    A stream takes part after part with its share of the threads.
+    """
+    streams = max(n for n in range(1, threads + 1) if threads % n == 0 and (n == 1 or n * PART <= images))
+    parts = streams * max(1, round(images / (streams * PART)))
+    return streams, parts, -(-images // parts)
 
 
 def _open_onnxruntime(classifier: TorchClassifier, shape: tuple[int, ...], dtype: torch.dtype) -> Forward:

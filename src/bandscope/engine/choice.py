@@ -5,7 +5,7 @@ seeded sample of the audit's own images under conditions spread over its own. Th
 the store, and the figures of the check are kept beside it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -35,7 +35,8 @@ PROBE_SHARE = 0.05  # of the audit's forward passes that the probe may cost
 # Seconds that a backend takes to get ready, from which follows whether it can pay at all; measured afterwards.
 SETUP = {"eager": 0.0, "openvino": 3.0, "onnxruntime": 4.0, "compiled": 14.0}
 WORTH_CHOOSING = 60.0  # seconds of an audit: of a shorter one a choice costs what it saves (docs/performance.md)
-WORTH = 0.2  # of the time of the best so far: a longer setup is not tried
+WORTH = 0.05  # of the time of the best so far: a longer setup is not tried
+HOPELESS = 0.97  # agreement of a reduced precision below which other backends are not asked: it is the rounding
 
 
 @dataclass
@@ -101,7 +102,7 @@ def _trials(job: Job, request: Request, own: tuple[str, str], passes: int) -> tu
             raise ModelError(
                 f"{job.classifier.spec} does not run by {trial.backend} {trial.precision}: {trial.verdict}"
             )
-    best = trials[-1].seconds(passes)
+    best, hopeless = trials[-1].seconds(passes), dict[str, str]()  # by precision, the backend that showed it
     if forward is None or best < WORTH_CHOOSING:
         return trials, {"images": 0, "conditions": 0}
     job.classifier.prepare(torch.device(job.plan.device), torch.float32)  # other trials may have changed it
@@ -110,15 +111,26 @@ def _trials(job: Job, request: Request, own: tuple[str, str], passes: int) -> tu
     for backend, precision in _candidates(request):
         if (backend, precision) in (REFERENCE, own):
             continue
-        if SETUP[backend] > WORTH * best:
-            verdict = f"takes about {SETUP[backend]:.0f} s to set up, and the whole audit {best:.0f} s"
-            trials.append(Trial(backend, precision, verdict))
+        if reason := _not_worth(backend, precision, best, hopeless):
+            trials.append(Trial(backend, precision, reason))
             continue
         trial, candidate = _tried(job, backend, precision)
         trials.append(trial)
-        if candidate and trial.seconds(passes) < best and _agrees(trial, candidate, probe, expected):
-            best = trial.seconds(passes)
+        if candidate and trial.seconds(passes) < best:
+            if _agrees(trial, candidate, probe, expected):
+                best = trial.seconds(passes)
+            elif trial.agreement is not None and trial.agreement < HOPELESS:
+                hopeless[precision] = backend
     return trials, {"images": len(probe.labels), "conditions": len(probe.conditions)}
+
+
+def _not_worth(backend: str, precision: str, best: float, hopeless: Mapping[str, str]) -> str | None:
+    """Why a candidate need not be tried; None if it should be."""
+    if precision != REFERENCE[1] and precision in hopeless:
+        return f"{precision} gives other answers, as {hopeless[precision]} {precision} shows"
+    if SETUP[backend] > WORTH * best:
+        return f"takes about {SETUP[backend]:.0f} s to set up, and the whole audit {best:.0f} s"
+    return None
 
 
 def _candidates(request: Request) -> Iterator[tuple[str, str]]:
