@@ -38,9 +38,11 @@ autodoc_typehints_format = "short"
 maximum_signature_line_length = 90
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
-napoleon_use_ivar = True
+autodoc_preserve_defaults = True  # as they are written: a function's own repr is no Python
 napoleon_use_rtype = False
-napoleon_custom_sections = [("Modes", "params_style")]
+napoleon_custom_sections = [
+    (name, "params_style") for name in ("Attributes", "Modes", "Columns of kernels", "Columns of layers")
+]
 
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((\.\./[^)#\s]*)[^)]*\)")
 
