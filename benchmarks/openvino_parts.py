@@ -10,7 +10,7 @@ import argparse
 import torch
 from alternating import describe, milliseconds, take_turns
 
-from bandscope.classifiers import backends, load_classifier
+from bandscope.classifiers import Classifier, backends, load_classifier
 from bandscope.engine.memory import keep_memory
 from bandscope.engine.plan import DTYPES
 
@@ -32,8 +32,9 @@ def main() -> None:
     print(f"{describe('cpu')}, batches of {options.batch_size} at 224², milliseconds an image\n")
     print(f"{'':28} {'':4} {'whole':>7}" + "".join(f"{f'{part} each':>9}" for part in PARTS) + "  same logits")
     for network in options.networks:
+        classifier = load_classifier(f"{network}?pretrained=false", overrides={"input_size": 224})
         for precision, dtype in DTYPES.items():
-            candidates = {part: opened(network, part, options.batch_size, dtype) for part in (None, *PARTS)}
+            candidates = {part: opened(classifier, part, options.batch_size, dtype) for part in (None, *PARTS)}
             whole = candidates[None](images)
             same = all(torch.equal(forward(images), whole) for forward in candidates.values())
             turns = {str(part): lambda forward=forward: forward(images) for part, forward in candidates.items()}
@@ -45,10 +46,9 @@ def main() -> None:
             )
 
 
-def opened(network: str, part: int | None, batch_size: int, dtype: torch.dtype) -> backends.Forward:
+def opened(classifier: Classifier, part: int | None, batch_size: int, dtype: torch.dtype) -> backends.Forward:
     """The forward pass in parts of about so many images; None for one part in one stream."""
     backends.PART = part or batch_size + 1
-    classifier = load_classifier(f"{network}?pretrained=false", overrides={"input_size": 224})
     return backends.open_backend(classifier, "openvino", batch_size, torch.device("cpu"), dtype)
 
 
