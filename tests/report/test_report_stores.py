@@ -3,7 +3,8 @@
 import pytest
 
 from bandscope.cube.place import place_of
-from bandscope.report.stores import named
+from bandscope.errors import InputError
+from bandscope.report.stores import named, opened
 from bandscope.report.words import short_spec
 
 
@@ -17,6 +18,14 @@ def test_stores_are_named_after_their_files_and_told_apart() -> None:
     assert names("/x/a.zarr", "/y/a.zarr", "/y/a.zarr") == ["x/a", "y/a", "y/a (2)"]
     places = [place_of("/x/a.zarr"), place_of("/y/a.zarr")]
     assert named(places) == {"x/a": places[0], "y/a": places[1]}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"), [(3, "Stores are given as int"), ([None], "A store is given as NoneType"), ([], "No store")]
+)
+def test_what_is_no_store_is_refused(given: object, message: str) -> None:
+    with pytest.raises(InputError, match=message), opened(given):
+        pass
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Stores as reports take them: by path or as cubes, each with a name, whole and not empty."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 
 import xarray as xr
@@ -82,7 +82,11 @@ def check_images(tree: xr.DataTree, name: object) -> None:
 
 
 def _listed(stores: Audited | Sequence[Audited]) -> Sequence[Audited]:
-    return [stores] if isinstance(stores, xr.DataTree | str | os.PathLike | Place) else [*stores]
+    if isinstance(stores, xr.DataTree | str | os.PathLike | Place):
+        return [stores]
+    if not isinstance(stores, Iterable):
+        raise InputError(f"Stores are given as {type(stores).__name__}; allowed: one path, URL or cube, or several.")
+    return [*stores]
 
 
 def _placed(store: Audited) -> xr.DataTree | Place:
