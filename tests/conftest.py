@@ -2,10 +2,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # before PyTorch is imported: processes side by side take a core each
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("untimed", deadline=None)  # machines are shared: no test fails for being slow
+settings.load_profile("untimed")
 
 install_import_hook(
     [

@@ -52,7 +52,7 @@ def test_equals_timm_for_every_shape(size, crop_mode):
     assert_equals_timm(config | IMAGENET, noise(*size))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     width=st.integers(1, 90),
     height=st.integers(1, 90),

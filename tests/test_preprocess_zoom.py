@@ -88,7 +88,7 @@ def test_a_plane_waves_radius_scales_by_1_over_z(zoom):
         assert power.max() < 0.05 * 100 * 32  # beyond Nyquist: the resize removed it, and folded nothing back
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(zoom=st.sampled_from([1.5, 2.0, 3.0]), seed=st.integers(0, 1000))
 def test_zoom_then_unzoom_of_a_band_limited_image_is_the_identity(zoom, seed):
     random = np.random.default_rng(seed)
@@ -106,7 +106,7 @@ def test_zoom_then_unzoom_of_a_band_limited_image_is_the_identity(zoom, seed):
     assert np.abs(error).max() <= 3
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     size=st.tuples(st.integers(26, 120), st.integers(26, 120)),
     corner=st.tuples(st.floats(0, 0.8), st.floats(0, 0.8)),

@@ -28,7 +28,7 @@ TABLES = [curves, clean, bands, conflicts, reach, usurpers, takeovers, similarit
 PER_GROUP = [curves, clean, bands, conflicts, reach, usurpers]
 BOOTSTRAPPED = "_ci_"
 seeds = st.integers(0, 2**16)
-few = settings(max_examples=3, deadline=None)
+few = settings(max_examples=3)
 
 
 def without(table: pd.DataFrame, pattern: str) -> pd.DataFrame:

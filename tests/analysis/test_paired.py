@@ -30,7 +30,7 @@ def test_mcnemar_knows_nothing_where_the_models_never_disagree():
     assert mcnemar(np.array([0, 0, 1]), np.array([0, 1, 0])).tolist() == [1, 1, 1]
 
 
-@settings(max_examples=15, deadline=None)  # theirs is slow
+@settings(max_examples=15)  # theirs is slow
 @given(arrays(np.float64, st.integers(1, 12), elements=st.floats(0, 1)))
 def test_holm_is_statsmodels(p):
     np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], atol=1e-12)

@@ -34,7 +34,7 @@ def by_hand(cube, image: int) -> dict[tuple, float]:
     return found
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.integers(0, 14))
 def test_curves_are_those_found_by_hand(seed, image):
     cube = random_cube(seed, n=15, conditions=7, classes=9)
@@ -47,7 +47,7 @@ def test_curves_are_those_found_by_hand(seed, image):
         assert found[key] == pytest.approx(value, rel=1e-6, nan_ok=True)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000))
 def test_every_usurper_has_a_curve(seed):
     cube = random_cube(seed, n=6, classes=9)

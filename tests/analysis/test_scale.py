@@ -190,7 +190,7 @@ def test_object_sizes_have_the_same_law():
     assert scale_law(cube, "image")["r50_at"].to_numpy() == pytest.approx(row["r50_at"])
 
 
-few = settings(max_examples=5, deadline=None)
+few = settings(max_examples=5)
 seeds = st.integers(0, 2**16)
 
 

@@ -66,7 +66,7 @@ def by_hand(cube, probe: str) -> list[tuple]:
     return sorted(found)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_takeovers_are_those_found_by_hand(seed):
     cube = random_cube(seed, n=20, conditions=7, classes=7)
@@ -80,7 +80,7 @@ def test_takeovers_are_those_found_by_hand(seed):
             assert ours == pytest.approx(theirs, rel=1e-6)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_samples_agree_with_takeovers(seed):
     cube = random_cube(seed, n=20)

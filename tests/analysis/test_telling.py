@@ -39,7 +39,7 @@ def test_octaves_are_those_between_the_middles(radii):
     np.testing.assert_allclose(octaves(np.array(radii)), list(width_by_hand(radii).values()), atol=1e-12)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), probes)
 def test_the_strongest_takeovers_are_those_found_by_hand(seed, probe):
     cube = random_cube(seed, n=25, conditions=7, classes=7)
@@ -72,7 +72,7 @@ def test_a_takeover_of_two_octaves_at_one_half_is_one():
     assert first["regained"]
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000), probes)
 def test_late_images_are_right_images_by_onset(seed, probe):
     cube = random_cube(seed, n=40)

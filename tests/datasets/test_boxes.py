@@ -60,7 +60,7 @@ def voc(*boxes, name: str | None = "a", width=WIDTH, height=HEIGHT) -> str:
 # --- formats --------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(boxes_of_images)
 def test_every_format_tells_the_same_boxes(tmp_path_factory, given_boxes) -> None:
     folder = tmp_path_factory.mktemp("boxes")

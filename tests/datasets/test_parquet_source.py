@@ -78,7 +78,7 @@ def test_rows_of_all_files_in_order(two_files):
     window=st.integers(1, 3000),
     steps=st.lists(st.integers(0, 10**6), min_size=1, max_size=25),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_order_of_reading_through_any_window(groups, window, steps, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rows")
     images = [encoded(pixels(i, (2 + i % 5, 3))) for i in range(12 * len(groups))]

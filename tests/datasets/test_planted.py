@@ -57,7 +57,7 @@ def test_is_an_image_source_of_rgb_images_in_turn() -> None:
     assert (source[0].mode, source[0].size) == ("RGB", (SIZE, SIZE))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(seed=seeds, position=positions)
 def test_an_image_is_a_function_of_seed_split_and_position(seed: int, position: int) -> None:
     source = Planted(per_class=10, seed=seed)
@@ -136,7 +136,7 @@ def test_every_wave_lies_in_its_class_band_and_direction(seed: int, position: in
     assert np.hypot(*stripes.centre) <= SHIFT
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=seeds, position=striped_positions, zoom=st.floats(1, 4))
 def test_energy_depends_on_contrast_alone(seed: int, position: int, zoom: float) -> None:
     stripes = Planted(per_class=10, seed=seed).stripes(position)

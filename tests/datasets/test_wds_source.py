@@ -100,7 +100,7 @@ def test_wildcards_folders_and_home(tmp_path, shards, monkeypatch):
     members=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3000)), min_size=1, max_size=12),
     form=st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_member_is_found_in_any_tar(members, form, tmp_path_factory):
     """Long names take headers of their own, and members end anywhere in a block."""
     path = tmp_path_factory.mktemp("tar") / "x.tar"

@@ -137,7 +137,7 @@ def test_out_of_range_counts_values_beyond_the_pixel_range():
     np.testing.assert_allclose(pixels["high_pass/out_of_range"][:, 0], expected, atol=2 / image.size)
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(batch=st.integers(1, 13), workers=st.integers(1, 3))
 def test_numbers_do_not_depend_on_batches_or_workers(batch, workers):
     whole = run(batch_size=11)

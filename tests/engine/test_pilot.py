@@ -52,7 +52,7 @@ def starts():
     return st.sets(st.one_of(whole, part), min_size=2, max_size=8).map(lambda radii: tuple(sorted(radii)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.one_of(jumps([1]), jumps([-1]), jumps([1, -1])), min_size=1, max_size=3),
     starts(),

@@ -157,7 +157,7 @@ def test_a_steered_derivative_is_all_jet_and_half_member():
     assert row["jet_sigma"] == pytest.approx(1.0, rel=0.01)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31), st.sampled_from([(3, 3), (5, 5), (1, 5), (3, 1)]))
 def test_shares_know_no_gain_and_are_ordered(seed, size):
     kernels = torch.tensor(np.random.default_rng(seed).normal(size=(4, *size)))
@@ -168,7 +168,7 @@ def test_shares_know_no_gain_and_are_ordered(seed, size):
     assert ((one.member_share <= one.jet_share + 1e-4) & (one.jet_share <= 1 + 1e-9)).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 2**31))
 def test_transposed_kernels_have_transposed_members(seed):
     kernels = torch.tensor(np.random.default_rng(seed).normal(size=(6, 5, 5)))

@@ -45,7 +45,7 @@ def dilated(kernel: np.ndarray, gaps: tuple[int, int]) -> np.ndarray:
     return wide
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
@@ -110,7 +110,7 @@ def test_padding_in_pixels(padding):
     torch.testing.assert_close(layer(images(1, 5, 9, 9)), expected)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     stride=st.integers(1, 3),
     dilation=st.integers(1, 2),

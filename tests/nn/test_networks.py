@@ -226,7 +226,7 @@ def test_mobilenet_is_timms_with_relu():
     torch.testing.assert_close(network(images), timms(images), rtol=1e-4, atol=1e-5)
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(
     width=st.floats(0.25, 0.4),
     order=st.sampled_from([1, 2]),

@@ -179,7 +179,7 @@ def test_scale_space_of_a_row_creates_no_extrema():
     shift=st.tuples(st.integers(-9, 9), st.integers(-9, 9)),
     order=st.sampled_from([(0, 0), (0, 1), (2, 0), (1, 1)]),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_linear_shift_invariant_and_mean_keeping(sigma, family, shift, order):
     sigma = sigma if family == "discrete" or order == (0, 0) else sigma + 0.4
     f = lambda i: gaussian_derivative(i, order, sigma=sigma, family=family, border="circular")  # noqa: E731
@@ -191,7 +191,7 @@ def test_linear_shift_invariant_and_mean_keeping(sigma, family, shift, order):
 
 
 @given(sigma=st.floats(0.05, 2), border=st.sampled_from(["reflect", "replicate", "circular"]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_blur_stays_within_the_range_and_keeps_constants(sigma, border):
     image = noise(16, 16)
     blurred = gaussian_blur(image, sigma, border=border)

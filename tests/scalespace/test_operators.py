@@ -41,7 +41,7 @@ def test_monomials(operator, answers, family, radius):
 
 
 @given(angle=angles, family=st.sampled_from(FAMILIES))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_directional_derivatives_of_planes_and_paraboloids(angle, family):
     c, s = math.cos(angle), math.sin(angle)
     first, second = (operator_taps(name, 1.1, angle=angle, family=family) for name in ("du", "duu"))
@@ -58,7 +58,7 @@ def test_the_angle_turns_from_x_towards_y_which_points_down():
 
 
 @given(angle=angles)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_second_derivatives_across_and_along_make_the_laplacian(angle):
     both = torch.tensor([angle, angle + math.pi / 2], dtype=torch.float64)
     pair = operator_taps("duu", torch.ones(2), angle=both)

@@ -91,7 +91,7 @@ def test_taps_are_positive_symmetric_unimodal_and_sum_to_one(sigma, family):
 
 
 @given(values=st.lists(sigmas, min_size=1, max_size=5), family=st.sampled_from(FAMILIES))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_a_batch_of_sigmas_is_one_sigma_a_row(values, family):
     rows = gaussian_taps(torch.tensor(values), family=family)
     radius = radius_for(float(np.float32(max(values))), family=family)

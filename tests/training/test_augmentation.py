@@ -57,7 +57,7 @@ def test_areas_are_even_between_the_ends_of_the_scale():
     assert chisquare(np.histogram(share, bins=8, range=(0.1, 0.9))[0]).pvalue > 1e-3
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(height=st.integers(1, 90), width=st.integers(1, 90), seed=st.integers(0, 99))
 def test_boxes_lie_in_their_image(height, width, seed):
     sizes = np.tile((height, width), (20, 1))

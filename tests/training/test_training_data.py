@@ -38,7 +38,7 @@ def joined(parts, name: str) -> np.ndarray:
     return np.concatenate([getattr(batch, name).numpy() for batch in parts])
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 99), epoch=st.integers(0, 50))
 def test_an_epoch_shows_every_image_at_most_once_in_another_order(seed, epoch):
     seen = joined(batches(part(Squares(40)), seed=seed, epoch=epoch), "positions")
