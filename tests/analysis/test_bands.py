@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from planted_cubes import make_cube, random_cube, threshold_curves
 from sklearn.isotonic import IsotonicRegression
@@ -37,7 +37,6 @@ def by_hand(accuracy: np.ndarray, radius: np.ndarray, kind: str) -> list[float]:
     return found
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.integers(0, 20), min_size=1, max_size=12),
     st.sampled_from(["low_pass", "high_pass"]),

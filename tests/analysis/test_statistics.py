@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -45,7 +45,6 @@ def test_wilson_ends_are_exact_and_no_trials_are_nan():
     assert np.isnan(share(0, 0))
 
 
-@settings(deadline=None)
 @given(arrays(np.float64, 12, elements=shares), arrays(np.float64, 12, elements=st.floats(0.01, 100)))
 def test_isotonic_is_scikit_learns(values, weights):
     theirs = IsotonicRegression().fit(np.arange(12), values, sample_weight=weights).predict(np.arange(12))

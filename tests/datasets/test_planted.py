@@ -121,7 +121,6 @@ def test_settings_out_of_range_are_refused(setting: dict, message: str) -> None:
 # --- what is planted ------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(seed=seeds, position=striped_positions)
 def test_every_wave_lies_in_its_class_band_and_direction(seed: int, position: int) -> None:
     source = Planted(per_class=10, seed=seed)

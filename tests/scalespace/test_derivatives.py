@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.polynomial import hermite_e
 from scipy import integrate, ndimage, stats
@@ -35,7 +35,6 @@ def test_monomials(family, order, sigma, radius):
 
 
 @given(order=st.integers(0, 4), sigma=st.floats(0.4, 15), family=st.sampled_from(FAMILIES), extra=st.integers(0, 6))
-@settings(deadline=None)
 def test_monomials_hold_at_every_sigma_and_radius(order, sigma, family, extra):
     taps = derivative_taps(order, sigma, family=family, radius=(order + 1) // 2 + extra)
     assert len(taps) == 2 * ((order + 1) // 2 + extra) + 1

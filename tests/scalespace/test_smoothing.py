@@ -80,7 +80,6 @@ def test_radius_is_the_smallest_with_the_tail(sigma, tail):
 
 
 @given(sigma=sigmas, family=st.sampled_from(FAMILIES))
-@settings(deadline=None)
 def test_taps_are_positive_symmetric_unimodal_and_sum_to_one(sigma, family):
     taps = gaussian_taps(sigma, family=family)
     assert taps.dtype == torch.float64
