@@ -151,6 +151,8 @@ def proportion(count: int, total: int) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
+    if not rows:
+        return "None."
     head = list(rows[0])
     lines = [head, ["---"] * len(head), *([str(row[name]) for name in head] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

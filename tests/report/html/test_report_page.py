@@ -3,7 +3,6 @@
 import errno
 import math
 import re
-import time
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -229,13 +228,11 @@ def test_a_file_that_cannot_be_written_is_an_error(
 
 
 @pytest.mark.slow
-def test_a_thousand_classes_with_photographs_weigh_little_and_take_less_than_a_minute(tmp_path: Path) -> None:
+def test_a_thousand_classes_with_photographs_weigh_little(tmp_path: Path) -> None:
     classes, per_class = 1000, 20
     images = Photographs(classes * per_class)
     cube = large_cube(classes, per_class, images.spec, images.paths)
-    started = time.perf_counter()
     written = write_report({"large": cube}, tmp_path / "large.html", source=images)
-    assert time.perf_counter() - started < 60
     assert written.notes == ()
     assert written.size < 15e6
     data = Reader(written.path.read_text()).data()
