@@ -45,11 +45,7 @@ def test_both_tables_and_the_audits_are_made_by_one_command_each(tmp_path: Path)
         run = experiment(name, plan, tmp_path)
         assert run.returncode == 0, run.stderr
     rows = (tmp_path / "tiny" / "table2.md").read_text().splitlines()[4:7]
-    assert [row.split()[1] for row in rows] == [
-        "| gssdnet_vanilla_050",
-        "| gssdnet_050",
-        "| gssdnet_050_o1",
-    ]
+    assert [row.split()[1] for row in rows] == ["gssdnet_vanilla_050", "gssdnet_050", "gssdnet_050_o1"]
     low_passed = (tmp_path / "tiny" / "table1.md").read_text()
     assert "(45 at 224)" in low_passed
     assert "1 epochs, recipe zhang2023-small" in low_passed
