@@ -102,7 +102,8 @@ def _trials(job: Job, request: Request, own: tuple[str, str], passes: int) -> tu
             raise ModelError(
                 f"{job.classifier.spec} does not run by {trial.backend} {trial.precision}: {trial.verdict}"
             )
-    best, hopeless = trials[-1].seconds(passes), dict[str, str]()  # by precision, the backend that showed it
+    best = trials[-1].seconds(passes)
+    hopeless: dict[str, str] = {}  # by precision, the backend that showed it
     if forward is None or best < WORTH_CHOOSING:
         return trials, {"images": 0, "conditions": 0}
     job.classifier.prepare(torch.device(job.plan.device), torch.float32)  # other trials may have changed it
